@@ -1,0 +1,163 @@
+/**
+ * The ring: which point, and so which node, owns a key.
+ *
+ *        0                                                            2^32 - 1
+ *   hash ├──────────┬───────────────┬────────────┬──────────────────────┤
+ *   slot      0     │       1       │     2      │    wraps to slot 0
+ *                 point           point        point
+ *
+ * A hash belongs to the first point at or above it; above the last point it wraps to the first. Points lie in one sorted typed array and a
+ * *slot* is a place in it. A table of as many buckets as points cuts the hash range evenly and says where each bucket's points begin, so that
+ * a lookup searches one or two points whatever the ring's size.
+ */
+
+import { RingshiftError } from "../errors.ts";
+import { keyHash, wireKeyOf } from "./hash.ts";
+import {
+  type PlannedNode,
+  planNodes,
+  RING_COMPATS,
+  type RingCompat,
+  type RingNode,
+  type RingNodeInput,
+} from "./nodes.ts";
+import { POINTS_PER_VNODE, pointsOf } from "./points.ts";
+
+export interface RingOptions {
+  /** How points are made and shared out. Default `ringshift`. */
+  readonly compat?: RingCompat | undefined;
+}
+
+/** An owner index has 16 bits when points and owners are sorted together. */
+const OWNER_RANGE = 1 << 16;
+const MAX_BUCKET_BITS = 20;
+
+/** An immutable ketama ring. Equal nodes and options give equal rings, in any order of the nodes unless `compat` says otherwise. */
+export class Ring {
+  readonly compat: RingCompat;
+  /** The nodes in ring order: by name, or as listed in the compat modes. On equal points the first of them wins. */
+  readonly nodes: readonly RingNode[];
+  /** The nodes' names, in the order of `nodes`. */
+  readonly names: readonly string[];
+  /** Points on the ring, and so slots. */
+  readonly size: number;
+
+  readonly #indexes: ReadonlyMap<string, number>;
+  readonly #points: Uint32Array; // sorted
+  readonly #owners: Uint16Array; // slot -> index into nodes
+  readonly #buckets: Uint32Array; // bucket -> its first slot, and `size` at the end
+  readonly #shift: number; // hash >>> shift is the bucket
+
+  /** @throws INVALID_OPTION for an empty list, duplicates, bad names, weights, vnodes or an unknown `compat` */
+  constructor(nodes: readonly RingNodeInput[], options: RingOptions = {}) {
+    const { compat = "ringshift" } = options;
+    if (!RING_COMPATS.includes(compat)) {
+      throw new RingshiftError("INVALID_OPTION", `compat ${JSON.stringify(compat)}: one of ${RING_COMPATS.join(", ")}`);
+    }
+    const planned = planNodes(nodes, compat);
+    this.compat = compat;
+    this.nodes = Object.freeze(planned.map(({ node }) => node));
+    this.names = Object.freeze(this.nodes.map(({ name }) => name));
+    this.#indexes = new Map(this.names.map((name, index) => [name, index]));
+    [this.#points, this.#owners] = merge(planned);
+    this.size = this.#points.length;
+    const bits = Math.min(MAX_BUCKET_BITS, 32 - Math.clz32(this.size));
+    this.#shift = 32 - bits;
+    this.#buckets = bucketsOf(this.#points, bits);
+  }
+
+  /**
+   * The owner of a key, as ketama's libraries answer it.
+   *
+   * @param key the whole key, prefix included; its UTF-8 bytes are hashed
+   * @returns the owning point and the name of its node
+   */
+  getServer(key: string): [point: number, name: string] {
+    const slot = this.locate(keyHash(wireKeyOf(key)));
+    return [this.pointAt(slot), this.names[this.ownerAt(slot)]!];
+  }
+
+  /**
+   * The points of one node, or of the whole ring, in ascending order. A point that two nodes share is among both's.
+   *
+   * @throws NODE_UNKNOWN
+   */
+  getPoints(name?: string): number[] {
+    if (name === undefined) return Array.from(this.#points);
+    const index = this.indexOf(name);
+    if (index === undefined) {
+      throw new RingshiftError("NODE_UNKNOWN", `no node "${name}" in the ring of ${this.names.join(", ")}`, {
+        node: name,
+      });
+    }
+    const points: number[] = [];
+    for (let slot = 0; slot < this.size; slot++) if (this.#owners[slot] === index) points.push(this.#points[slot]!);
+    return points;
+  }
+
+  /** A node's index into `nodes`, or undefined. */
+  indexOf(name: string): number | undefined {
+    return this.#indexes.get(name);
+  }
+
+  /**
+   * The slot that owns a hash. With `pointAt` and `ownerAt` this is the hot path: no allocation, no string.
+   *
+   * @param hash an integer from 0 to 2^32 - 1, from `keyHash`
+   */
+  locate(hash: number): number {
+    const bucket = hash >>> this.#shift;
+    let low = this.#buckets[bucket]!;
+    let high = this.#buckets[bucket + 1]!; // the first slot past the bucket is the answer when all of its points are below
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#points[middle]! < hash) low = middle + 1;
+      else high = middle;
+    }
+    return low === this.size ? 0 : low;
+  }
+
+  /** The point of a slot. Slots count from 0 to `size - 1` by ascending point. */
+  pointAt(slot: number): number {
+    return this.#points[slot]!;
+  }
+
+  /** The node of a slot, as an index into `nodes`. */
+  ownerAt(slot: number): number {
+    return this.#owners[slot]!;
+  }
+}
+
+/** All points sorted, each with its owner; equal points in the order of the nodes. */
+function merge(planned: readonly PlannedNode[]): [points: Uint32Array, owners: Uint16Array] {
+  const size = planned.reduce((sum, { node }) => sum + node.points, 0);
+  // Point and owner in one exact double: the typed array's native numeric sort orders by both, without a callback.
+  const tagged = new Float64Array(size);
+  let end = 0;
+  for (const [index, { node, hashedName }] of planned.entries()) {
+    for (const point of pointsOf(hashedName, node.points / POINTS_PER_VNODE))
+      tagged[end++] = point * OWNER_RANGE + index;
+  }
+  tagged.sort();
+  const points = new Uint32Array(size);
+  const owners = new Uint16Array(size);
+  for (let slot = 0; slot < size; slot++) {
+    const point = Math.floor(tagged[slot]! / OWNER_RANGE);
+    points[slot] = point;
+    owners[slot] = tagged[slot]! - point * OWNER_RANGE;
+  }
+  return [points, owners];
+}
+
+/** For each of 2^bits equal parts of the hash range its first slot, then the number of slots. */
+function bucketsOf(points: Uint32Array, bits: number): Uint32Array {
+  const count = 2 ** bits;
+  const buckets = new Uint32Array(count + 1);
+  let slot = 0;
+  for (let bucket = 0; bucket < count; bucket++) {
+    while (slot < points.length && points[slot]! >>> (32 - bits) < bucket) slot++;
+    buckets[bucket] = slot;
+  }
+  buckets[count] = points.length;
+  return buckets;
+}

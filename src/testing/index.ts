@@ -1,0 +1,13 @@
+/** `ringshift/testing`: real Memcached and Redis servers for tests and demonstrations, gone when the program is. */
+export { ensureBinaries, findBinary, requireBinary, SERVER_BINARIES, type ServerBinary } from "./binaries.ts";
+export {
+  type ClusterOptions,
+  LocalCluster,
+  type LocalServer,
+  type MemcachedOptions,
+  type MemcachedServer,
+  type RedisOptions,
+  type RedisServer,
+  startMemcached,
+  startRedis,
+} from "./local-cluster.ts";
