@@ -1,0 +1,60 @@
+/**
+ * The servers' item size limits, asked before a value is sent: a failing `ms` deletes the value that was there (docs/protocol.md, Facts).
+ *
+ * An item is its header, key, flags, value and CAS number; values that fit the smallest limit there is pass without a question.
+ */
+import { RingshiftError } from "../errors.ts";
+import { stats } from "./admin.ts";
+import type { Endpoint } from "./transport.ts";
+
+/** memcached refuses a smaller -I. */
+const SMALLEST_LIMIT = 1024;
+/** Item header 48, key's end 1, client flags 4, CAS 8, the value's CR LF 2. */
+const OVERHEAD = 63;
+
+export class ItemLimits {
+  readonly #limits = new Map<string, number>();
+  readonly #asking = new Map<string, Promise<number>>();
+
+  /**
+   * Throws when the item cannot fit; a promise when the server has to be asked first.
+   * @throws RingshiftError VALUE_TOO_LARGE, or what the question failed with
+   */
+  check(node: Endpoint, keyBytes: number, valueBytes: number): Promise<void> | undefined {
+    const size = OVERHEAD + keyBytes + valueBytes;
+    if (size <= SMALLEST_LIMIT) return undefined;
+    const limit = this.#limits.get(node.address);
+    if (limit === undefined) return this.#ask(node).then((answered) => compare(node, size, answered, valueBytes));
+    compare(node, size, limit, valueBytes);
+    return undefined;
+  }
+
+  /** The server may have restarted with another limit. */
+  forget(node: Endpoint): void {
+    this.#limits.delete(node.address);
+  }
+
+  #ask(node: Endpoint): Promise<number> {
+    let asking = this.#asking.get(node.address);
+    if (asking === undefined) {
+      asking = stats(node.address, "settings")
+        .then((settings) => {
+          const limit = Number(settings.get("item_size_max") ?? Number.POSITIVE_INFINITY);
+          this.#limits.set(node.address, limit);
+          return limit;
+        })
+        .finally(() => this.#asking.delete(node.address));
+      this.#asking.set(node.address, asking);
+    }
+    return asking;
+  }
+}
+
+function compare(node: Endpoint, size: number, limit: number, valueBytes: number): void {
+  if (size <= limit) return;
+  throw new RingshiftError(
+    "VALUE_TOO_LARGE",
+    `A value of ${valueBytes} bytes makes an item of ${size}; ${node.name} takes ${limit} (memcached -I). What was stored there is untouched.`,
+    { node: node.name },
+  );
+}

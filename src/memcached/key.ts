@@ -1,0 +1,58 @@
+/** Keys as they go over the wire, checked before any I/O: a client without this check runs `flush_all` out of a key. */
+import { RingshiftError } from "../errors.ts";
+
+/** Longest key a memcached takes, in bytes, prefix included. */
+export const MAX_KEY_BYTES = 250;
+/** First part of the key of every fence item; the cluster's namespace follows. */
+export const FENCE_KEY_PREFIX = "ringshift:fence:";
+/** Key of the item that marks a server as managed by a ringshift cluster, the same for all namespaces. */
+export const MANAGED_KEY = "ringshift:managed";
+
+const PLAIN = /^[\x21-\x7e]{1,250}$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const FORBIDDEN_BYTE = /[\x00-\x20\x7f]/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/**
+ * The wire form of a key: the UTF-8 bytes of prefix and key as a latin1 string, one char a byte. An ASCII key is its own wire form.
+ * @throws RingshiftError INVALID_KEY when it is no string, not well-formed Unicode, empty, over 250 bytes, reserved, or holds blanks or
+ * control characters.
+ */
+export function toWireKey(prefix: string, key: string): string {
+  if (typeof key !== "string") throw invalid(String(key), `a key must be a string, not ${describeType(key)}`);
+  const text = prefix === "" ? key : prefix + key;
+  const wire = PLAIN.test(text) ? text : encode(text, key);
+  // "r": nearly every key is told apart from the reserved ones by its first char.
+  if (wire.charCodeAt(0) === 0x72 && (wire === MANAGED_KEY || wire.startsWith(FENCE_KEY_PREFIX))) {
+    throw invalid(key, `the key is reserved: "${MANAGED_KEY}" and "${FENCE_KEY_PREFIX}..." belong to ringshift itself`);
+  }
+  return wire;
+}
+
+/** The slow path: keys that are not plain ASCII, and keys that are refused. */
+function encode(text: string, key: string): string {
+  if (text === "") throw invalid(key, "the key is empty");
+  if (LONE_SURROGATE.test(text))
+    throw invalid(key, "the key is not well-formed Unicode: it holds half of a surrogate pair");
+  const wire = Buffer.from(text, "utf8").toString("latin1");
+  if (wire.length > MAX_KEY_BYTES) {
+    throw invalid(key, `the key has ${wire.length} bytes with its prefix; the limit is ${MAX_KEY_BYTES}`);
+  }
+  const bad = FORBIDDEN_BYTE.exec(wire);
+  if (bad !== null) {
+    const byte = bad[0].charCodeAt(0).toString(16).padStart(2, "0");
+    throw invalid(
+      key,
+      `the key holds the byte 0x${byte} at position ${bad.index}: blanks and control characters are not allowed`,
+    );
+  }
+  return wire;
+}
+
+function describeType(value: unknown): string {
+  return value === null ? "null" : typeof value;
+}
+
+function invalid(key: string, message: string): RingshiftError {
+  return new RingshiftError("INVALID_KEY", message, { key });
+}

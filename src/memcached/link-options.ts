@@ -1,0 +1,34 @@
+/** What a link is told when it is made. */
+import type { RingshiftError } from "../errors.ts";
+import type { Command, Reply } from "./exchange.ts";
+
+/** Sent first on every new connection, before anything queued. */
+export interface Handshake {
+  readonly commands: readonly Command[];
+  /** An error closes the connection, and all that is queued fails unsent with it. */
+  check(replies: readonly Reply[]): RingshiftError | undefined;
+}
+
+export interface LinkOptions {
+  /** Name of the node, for errors. */
+  readonly name: string;
+  /** `host:port`, see `parseAddress`. */
+  readonly address: string;
+  /** Wire key of the fence item that every flush ends with a get of. Without: no fence is read (a plain client). */
+  readonly fenceKey?: string | undefined;
+  readonly handshake?: Handshake | undefined;
+  /** Rule T: asked right before a flush is handed to the socket. False: its exchanges fail unsent with `gate` set. */
+  readonly mayFlush?: (() => boolean) | undefined;
+  /** Default 1000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Per flush, from its write to its last reply. Default 1000. */
+  readonly timeoutMs?: number | undefined;
+  /** Commands waiting and in flight. Default 100,000. */
+  readonly queueLimit?: number | undefined;
+  /** Random numbers in [0, 1) for the back-off's jitter. */
+  readonly random?: (() => number) | undefined;
+  /** A connection is up and its handshake done. */
+  readonly onUp?: (() => void) | undefined;
+  /** A connection broke or did not come about. Not called on `close`. */
+  readonly onDown?: ((error: RingshiftError) => void) | undefined;
+}

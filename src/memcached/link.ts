@@ -1,0 +1,258 @@
+/**
+ * The link to one Memcached server: a queue in front of at most one connection, reconnecting by itself.
+ *
+ *     submit --> queue --(next tick)--> flush --> connection --> settle
+ *
+ *     idle --submit--> opening --connected, handshake done--> ready
+ *      ^                  | failed                              | broken
+ *      |                  v                                     |
+ *      |               backoff --a submit after its end--> opening
+ *      +---- the connection had answered something -------------+      (else: backoff)
+ *
+ * Everything that one tick submits leaves in as few flushes as the limits allow. Flushes are pipelined. What was not handed to a socket
+ * when a connection breaks goes over the next one, if that comes about at once; what was fails as sent.
+ */
+import { type ErrorCode, RingshiftError } from "../errors.ts";
+import { type Address, parseAddress } from "./address.ts";
+import { MAX_FLUSH_COMMANDS, metaGet } from "./commands.ts";
+import { Connection, type ConnectionHooks, type ConnectionTarget, failAll } from "./connection.ts";
+import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
+import { Fifo } from "./fifo.ts";
+import { newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
+import type { LinkOptions } from "./link-options.ts";
+import { ExchangeError } from "./transport.ts";
+
+export type { Handshake, LinkOptions } from "./link-options.ts";
+
+/** First wait after a failed connection; doubles with each further one. */
+export const BACKOFF_FIRST_MS = 50;
+export const BACKOFF_MAX_MS = 2_000;
+
+type State =
+  | { readonly kind: "idle" }
+  | { readonly kind: "opening"; readonly connection: Connection }
+  | { readonly kind: "ready"; readonly connection: Connection }
+  | { readonly kind: "backoff"; readonly untilMs: number; readonly failure: ExchangeError }
+  | { readonly kind: "closed"; readonly connection: Connection | undefined };
+
+export class Link {
+  readonly name: string;
+  readonly #address: Address;
+  readonly #options: LinkOptions;
+  readonly #target: ConnectionTarget;
+  readonly #queueLimit: number;
+  readonly #fence: Command | undefined;
+  readonly #random: () => number;
+  readonly #queue = new Fifo<Pending>();
+  readonly #hooks: ConnectionHooks;
+  readonly #run = (): void => this.#advance();
+  #scheduled = false;
+  /** Commands in the queue. */
+  #waiting = 0;
+  #failures = 0;
+  #state: State = { kind: "idle" };
+  #closing: Promise<void> | undefined;
+  #onceClosed: (() => void) | undefined;
+
+  /** Opens nothing yet: the first exchange does. @throws RingshiftError NODE_ADDRESS */
+  constructor(options: LinkOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#address = parseAddress(options.address);
+    this.#target = {
+      name: options.name,
+      address: this.#address,
+      connectTimeoutMs: options.connectTimeoutMs ?? 1000,
+      timeoutMs: options.timeoutMs ?? 1000,
+    };
+    this.#queueLimit = options.queueLimit ?? 100_000;
+    this.#fence = options.fenceKey === undefined ? undefined : metaGet(options.fenceKey, "v");
+    this.#random = options.random ?? Math.random;
+    this.#hooks = {
+      onOpen: (connection) => this.#onOpen(connection),
+      onDrain: () => this.#advance(),
+      onClosed: (connection, error) => this.#onClosed(connection, error),
+    };
+  }
+
+  /** The connection that exchanges go over now, for `on`. */
+  get connection(): ConnectionRef | undefined {
+    return this.#state.kind === "ready" ? this.#state.connection.ref : undefined;
+  }
+
+  /** Commands handed to the socket and not answered, fence gets included. */
+  get inFlight(): number {
+    return "connection" in this.#state ? (this.#state.connection?.inFlight ?? 0) : 0;
+  }
+
+  /** Commands waiting to be handed to a socket. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * Sends the commands in order in one flush. Data blocks must not change before `settle` is called, which happens exactly once and
+   * never from inside this call. No commands at all is a reading of the fence alone.
+   * @param on only over exactly this connection, else unsent.
+   */
+  submit(commands: readonly Command[], on: ConnectionRef | undefined, settle: Settle): void {
+    const refusal = this.#refuse(commands, on);
+    if (refusal !== undefined) {
+      process.nextTick(settle, refusal, undefined);
+      return;
+    }
+    this.#queue.push(newPending(commands, on, settle));
+    this.#waiting += commands.length;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(this.#run);
+  }
+
+  /** `submit` as a promise. @throws ExchangeError */
+  exchange(commands: readonly Command[], on?: ConnectionRef): Promise<Exchanged> {
+    return new Promise((resolve, reject) => {
+      this.submit(commands, on, (failure, result) =>
+        failure === undefined ? resolve(result as Exchanged) : reject(failure),
+      );
+    });
+  }
+
+  /** What is queued fails CLOSED, what is in flight is answered or times out; resolves when the socket is gone. */
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      this.#onceClosed = resolve;
+      const state = this.#state;
+      const connection = state.kind === "opening" || state.kind === "ready" ? state.connection : undefined;
+      this.#state = { kind: "closed", connection };
+      this.#failQueue(this.#unsent("CLOSED", "the client was closed"));
+      const error = this.#error("CLOSED", "the client was closed");
+      if (connection === undefined) resolve();
+      else if (state.kind === "ready") connection.finish(error);
+      else connection.destroy(error);
+    });
+    return this.#closing;
+  }
+
+  /** Why an exchange cannot even be queued. */
+  #refuse(commands: readonly Command[], on: ConnectionRef | undefined): ExchangeError | undefined {
+    const state = this.#state;
+    if (state.kind === "closed") return this.#unsent("CLOSED", "the client was closed");
+    if (state.kind === "backoff" && performance.now() < state.untilMs) return state.failure;
+    if (on !== undefined && this.connection?.id !== on.id) return this.#gone();
+    if (commands.length >= MAX_FLUSH_COMMANDS) {
+      return this.#unsent(
+        "INVALID_OPTION",
+        `an exchange has at most ${MAX_FLUSH_COMMANDS - 1} commands, not ${commands.length}`,
+      );
+    }
+    if (this.#waiting + this.inFlight + commands.length > this.#queueLimit || this.#queue.length >= this.#queueLimit) {
+      return this.#unsent("QUEUE_FULL", `${this.#queueLimit} commands are waiting already`);
+    }
+    return undefined;
+  }
+
+  #advance(): void {
+    this.#scheduled = false;
+    const state = this.#state;
+    switch (state.kind) {
+      case "idle":
+      case "backoff":
+        if (this.#queue.length > 0) this.#open();
+        return;
+      case "ready":
+        this.#pump(state.connection);
+        return;
+      case "opening":
+      case "closed":
+        return;
+    }
+  }
+
+  #open(): void {
+    this.#state = { kind: "opening", connection: new Connection(this.#target, this.#hooks) };
+  }
+
+  #onOpen(connection: Connection): void {
+    const handshake = this.#options.handshake;
+    if (handshake === undefined) {
+      this.#onReady(connection);
+      return;
+    }
+    const settle: Settle = (failure, result) => {
+      if (failure !== undefined || this.#state.kind !== "opening") return;
+      const error = handshake.check((result as Exchanged).replies);
+      if (error === undefined) this.#onReady(connection);
+      else connection.destroy(error);
+    };
+    connection.write(newFlush([newPending(handshake.commands, undefined, settle)], undefined));
+  }
+
+  #onReady(connection: Connection): void {
+    this.#state = { kind: "ready", connection };
+    this.#options.onUp?.();
+    this.#advance();
+  }
+
+  #pump(connection: Connection): void {
+    const mayFlush = this.#options.mayFlush;
+    while (this.#queue.length > 0 && connection.writable) {
+      const flush = packFlush(this.#queue, this.#fence);
+      const isStray = (item: Pending): boolean => item.on !== undefined && item.on.id !== connection.ref.id;
+      for (const item of flush.items) this.#waiting -= item.commands.length;
+      if (mayFlush !== undefined && !mayFlush()) {
+        failAll(flush.items, this.#unsent("TIMEOUT", "the topology could not be confirmed in time", undefined, true));
+      } else if (flush.items.some(isStray)) {
+        failAll(flush.items.filter(isStray), this.#gone());
+        const rest = flush.items.filter((item) => !isStray(item));
+        if (rest.length > 0) connection.write(newFlush(rest, this.#fence));
+      } else {
+        connection.write(flush);
+      }
+    }
+  }
+
+  #onClosed(connection: Connection, error: RingshiftError): void {
+    const state = this.#state;
+    if (state.kind === "closed") {
+      this.#onceClosed?.();
+      return;
+    }
+    if (state.kind === "ready" && connection.productive) {
+      this.#failures = 0;
+      this.#state = { kind: "idle" };
+    } else {
+      const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.#failures);
+      this.#failures = Math.min(this.#failures + 1, 10);
+      const failure = this.#backoffFailure(error, state.kind);
+      this.#state = { kind: "backoff", untilMs: performance.now() + ceiling * (0.5 + this.#random() / 2), failure };
+      this.#failQueue(failure);
+    }
+    this.#options.onDown?.(error);
+    this.#advance();
+  }
+
+  /** What nobody got to send failed for want of a server, whatever broke the connection; only a handshake's own words stand as they are. */
+  #backoffFailure(error: RingshiftError, during: State["kind"]): ExchangeError {
+    const refused = during === "opening" && !["TIMEOUT", "PROTOCOL_ERROR"].includes(error.code);
+    if (refused || error.code === "NODE_DOWN") return new ExchangeError(error, false);
+    return this.#unsent("NODE_DOWN", error.message, error);
+  }
+
+  #failQueue(failure: ExchangeError): void {
+    this.#waiting = 0;
+    const items = this.#queue.drain();
+    if (items.length > 0) process.nextTick(failAll, items, failure);
+  }
+
+  #gone(): ExchangeError {
+    return this.#unsent("NODE_DOWN", "the connection that this had to go over is gone");
+  }
+
+  #unsent(code: ErrorCode, what: string, cause?: unknown, gate = false): ExchangeError {
+    return new ExchangeError(this.#error(code, what, cause), false, gate);
+  }
+
+  #error(code: ErrorCode, what: string, cause?: unknown): RingshiftError {
+    return new RingshiftError(code, `${this.name}: ${what}`, { node: this.name, cause });
+  }
+}

@@ -1,0 +1,40 @@
+/** The interface between the decisions (client, migration) and the sockets. The simulated servers of the model implement it too. */
+import type { RingshiftError } from "../errors.ts";
+import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
+
+/** Thrown by an exchange that has no replies. */
+export class ExchangeError extends Error {
+  readonly error: RingshiftError;
+  /** False: not one byte was handed to the socket. True: the commands may have run. */
+  readonly sent: boolean;
+  /** True: nothing was sent because the link's `mayFlush` said no (rule T). Confirm the document, then try again. */
+  readonly gate: boolean;
+
+  constructor(error: RingshiftError, sent: boolean, gate = false) {
+    super(error.message, { cause: error });
+    this.name = "ExchangeError";
+    this.error = error;
+    this.sent = sent;
+    this.gate = gate;
+  }
+}
+
+/** A Memcached server as the ring knows it. */
+export interface Endpoint {
+  readonly name: string;
+  readonly address: string;
+}
+
+export interface Transport {
+  /**
+   * Sends the commands in one flush, in order, ended by a get of the fence, and resolves with the replies.
+   * At most 63 commands and 256 KiB, except for a single command with a larger value.
+   * With `on`, goes over exactly that connection or fails unsent.
+   * @throws ExchangeError
+   */
+  exchange(node: Endpoint, commands: readonly Command[], on?: ConnectionRef): Promise<Exchanged>;
+}
+
+/** What one exchange may hold: a flush of 64 commands and 256 KiB, less the get of the fence. */
+export const MAX_EXCHANGE_COMMANDS = 63;
+export const MAX_EXCHANGE_BYTES = 256 * 1024 - 300;

@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import { isRingshiftError } from "../../src/errors.ts";
+import { toWireKey } from "../../src/memcached/key.ts";
+
+function refusal(prefix: string, key: unknown): string {
+  try {
+    toWireKey(prefix, key as string);
+  } catch (error) {
+    if (isRingshiftError(error, "INVALID_KEY")) return error.message;
+    throw error;
+  }
+  return "";
+}
+
+test("an ASCII key is its own wire form, the prefix in front", () => {
+  expect(toWireKey("", "user:1")).toBe("user:1");
+  expect(toWireKey("app:", "user:1")).toBe("app:user:1");
+  expect(toWireKey("", "__proto__")).toBe("__proto__");
+  expect(toWireKey("", "!~")).toBe("!~");
+});
+
+test("other text goes as its UTF-8 bytes, one char each", () => {
+  expect(toWireKey("", "é")).toBe("\xc3\xa9");
+  expect(toWireKey("é", "😀")).toBe("\xc3\xa9\xf0\x9f\x98\x80");
+});
+
+test("the limit of 250 counts bytes with the prefix", () => {
+  expect(toWireKey("", "a".repeat(250))).toHaveLength(250);
+  expect(toWireKey("", "é".repeat(125))).toHaveLength(250);
+  expect(refusal("", "a".repeat(251))).toContain("251 bytes");
+  expect(refusal("p", "é".repeat(125))).toContain("251 bytes");
+  expect(refusal("p".repeat(250), "k")).toContain("the limit is 250");
+});
+
+test("every blank and control character is refused, every other byte is not", () => {
+  for (let code = 0; code < 0x80; code++) {
+    const message = refusal("", `ab${String.fromCharCode(code)}c`);
+    if (code <= 0x20 || code === 0x7f)
+      expect(message).toContain(`0x${code.toString(16).padStart(2, "0")} at position 2`);
+    else expect(message).toBe("");
+  }
+  expect(refusal("", "x\r\nflush_all")).toContain("0x0d");
+  expect(refusal("", "é flush_all")).toContain("0x20");
+});
+
+test("empty keys, half surrogate pairs and other types are refused", () => {
+  expect(refusal("", "")).toContain("empty");
+  expect(refusal("", "a\ud800b")).toContain("surrogate");
+  expect(refusal("", 5)).toContain("not number");
+  expect(refusal("", null)).toContain("not null");
+  expect(refusal("", Buffer.from("k"))).toContain("not object");
+});
+
+test("ringshift's own keys are refused, with the prefix counted in", () => {
+  expect(refusal("", "ringshift:managed")).toContain("reserved");
+  expect(refusal("", "ringshift:fence:default")).toContain("reserved");
+  expect(refusal("ringshift:", "fence:")).toContain("reserved");
+  expect(toWireKey("", "ringshift:managed2")).toBe("ringshift:managed2");
+  expect(toWireKey("x", "ringshift:fence:default")).toBe("xringshift:fence:default");
+});
+
+test("the error carries the key as the caller gave it", () => {
+  expect(() => toWireKey("p:", "a b")).toThrow(expect.objectContaining({ code: "INVALID_KEY", key: "a b" }));
+});
