@@ -1,0 +1,111 @@
+/**
+ * One operation from its call to its answer: attempts under the view of the moment, begun again whenever rule V says that nothing has
+ * happened yet, until it is answered, its effect is unknown, or its time is up.
+ */
+import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { hold } from "../protocol/hold.ts";
+import { Ambiguous, Retry, Unstorable } from "../protocol/outcome.ts";
+import type { Session } from "../protocol/session.ts";
+import type { Route, View } from "../protocol/view.ts";
+
+/** After this many attempts that failed by I/O the node counts as down for the operation. */
+const MAX_IO_FAILURES = 2;
+const MAX_PAUSE_MS = 50;
+
+export interface OperateOptions {
+  /** From the call to the last attempt's start, in ms. */
+  readonly timeoutMs: number;
+  /** Attempt a write again whose effect is unknown: at least once instead of at most once. */
+  readonly retryAmbiguous: boolean;
+}
+
+export interface Call<T> {
+  /** The key as the caller gave it, for errors. */
+  readonly key: string;
+  readonly wire: string;
+  readonly hash: number;
+  readonly write: boolean;
+  /** A second run of the write after a first that may have run does no harm. */
+  readonly repeatable: boolean;
+  readonly attempt: (route: Route) => Promise<T>;
+}
+
+/** @throws RingshiftError */
+export async function operate<T>(session: Session, options: OperateOptions, call: Call<T>): Promise<T> {
+  const deadline = session.clock.now() + options.timeoutMs;
+  let failures = 0;
+  for (let tries = 0; ; tries++) {
+    const view = session.enter();
+    let moving = false;
+    let cause: unknown;
+    try {
+      const route = view.route(call.wire, call.hash);
+      moving = route.moving;
+      if (moving && call.write && view.document.phase === "F") throw new Retry();
+      // order of this process' own calls: what began under an older view ends first
+      if (route.kind === "dual") await session.drained();
+      return await call.attempt(route);
+    } catch (error) {
+      cause = judge(session, options, call, error);
+    } finally {
+      session.leave(view);
+    }
+    session.counters.retries++;
+    if (isIoFailure(cause) && ++failures >= MAX_IO_FAILURES) throw withKey(cause, call.key);
+    if (session.clock.now() > deadline) throw outOfTime(call.key, cause);
+    await beforeNext(session, view, moving, tries);
+  }
+}
+
+/** The cause of an attempt that may be begun again; throws what ends the operation. */
+function judge<T>(session: Session, options: OperateOptions, call: Call<T>, error: unknown): unknown {
+  if (error instanceof Retry) return error.cause;
+  if (error instanceof Ambiguous) {
+    if (call.repeatable && options.retryAmbiguous) return error.cause;
+    session.counters.ambiguousWrites++;
+    throw new RingshiftError(
+      "AMBIGUOUS_WRITE",
+      `The write of ${JSON.stringify(call.key)} was sent but not confirmed: read the key, or write again.`,
+      { key: call.key, cause: error.cause, node: isRingshiftError(error.cause) ? error.cause.node : undefined },
+    );
+  }
+  if (error instanceof Unstorable) {
+    throw new RingshiftError(
+      "SERVER_ERROR",
+      `${error.node} is to own the key but has no memory for it: ${error.message}`,
+      {
+        key: call.key,
+        node: error.node,
+      },
+    );
+  }
+  throw isRingshiftError(error) ? withKey(error, call.key) : error;
+}
+
+async function beforeNext(session: Session, view: View, moving: boolean, tries: number): Promise<void> {
+  if (view.document.phase === "F" && moving && session.view === view) return hold(session, view);
+  if (session.view === view) await session.refresh();
+  if (tries > 0) await session.clock.sleep(Math.min(2 ** tries, MAX_PAUSE_MS) * (0.5 + session.clock.random() / 2));
+}
+
+function isIoFailure(cause: unknown): cause is RingshiftError {
+  if (!(cause instanceof RingshiftError)) return false;
+  return ["NODE_DOWN", "TIMEOUT", "PROTOCOL_ERROR", "QUEUE_FULL", "CLOSED", "CLUSTER_MANAGED"].includes(cause.code);
+}
+
+function withKey(error: RingshiftError, key: string): RingshiftError {
+  if (error.key !== undefined) return error;
+  return new RingshiftError(error.code, error.message, { node: error.node, key, cause: error.cause });
+}
+
+function outOfTime(key: string, cause: unknown): RingshiftError {
+  if (isRingshiftError(cause)) return withKey(cause, key);
+  return new RingshiftError(
+    "TIMEOUT",
+    `The operation on ${JSON.stringify(key)} did not finish in time; nothing was written.`,
+    {
+      key,
+      cause,
+    },
+  );
+}

@@ -1,0 +1,19 @@
+/** ringshift: sharded Memcached that grows and shrinks without losing a key. */
+export {
+  type CasToken,
+  Client,
+  type ClusterState,
+  type Location,
+  type Versioned,
+  type WriteOptions,
+} from "./client/client.ts";
+export { createClient } from "./client/create.ts";
+export type { ClientOptions } from "./client/options.ts";
+export { ERROR_CODES, type ErrorCode, isRingshiftError, RingshiftError } from "./errors.ts";
+export { Admin, type AdminOptions, openAdmin } from "./migration/admin.ts";
+export type { Change, NewNode } from "./migration/change.ts";
+export type { ChangeOptions } from "./migration/coordinator.ts";
+export type { Plan, PlannedMove } from "./migration/plan.ts";
+export type { ChangeReport, OnProgress, Progress } from "./migration/progress.ts";
+export { type Arc, diffRings, Ring, type RingDiff, type RingNodeInput, type RingOptions } from "./ring/index.ts";
+export type { Compat, NodeRecord, TopologyDocument } from "./topology/document.ts";

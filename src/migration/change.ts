@@ -1,0 +1,113 @@
+/** What an operator asks for, and the nodes it leads to. Pure. */
+import { RingshiftError } from "../errors.ts";
+import { checkNodeName } from "../ring/index.ts";
+import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
+
+/** A server to add. The name is what is hashed; by default it is the address. */
+export interface NewNode {
+  readonly address: string;
+  readonly name?: string;
+  readonly weight?: number;
+  readonly vnodes?: number;
+}
+
+/** A change of the cluster. Several nodes at once are one migration. */
+export type Change =
+  | { readonly kind: "add-node"; readonly nodes: readonly NewNode[] }
+  | { readonly kind: "remove-node"; readonly names: readonly string[] }
+  | { readonly kind: "set-weight"; readonly name: string; readonly weight: number }
+  | { readonly kind: "set-vnodes"; readonly name: string; readonly vnodes: number };
+
+/** The change as the command line would say it. Equal texts are the same change: a second run resumes the first. */
+export function commandText(change: Change): string {
+  switch (change.kind) {
+    case "add-node":
+      return `add-node ${change.nodes.map(describeNode).sort().join(" ")}`;
+    case "remove-node":
+      return `remove-node ${[...change.names].sort().join(" ")}`;
+    case "set-weight":
+      return `set-weight ${change.name} ${change.weight}`;
+    case "set-vnodes":
+      return `set-vnodes ${change.name} ${change.vnodes}`;
+  }
+}
+
+/**
+ * The nodes after the change.
+ * @throws RingshiftError NODE_EXISTS, NODE_UNKNOWN, LAST_NODE, INVALID_OPTION
+ */
+export function applyChange(document: TopologyDocument, change: Change): { nodes: NodeRecord[]; nextIndex: number } {
+  const { nodes, nextIndex } = document;
+  switch (change.kind) {
+    case "add-node":
+      return addNodes(nodes, nextIndex, change.nodes);
+    case "remove-node": {
+      for (const name of change.names) requireNode(nodes, name);
+      const left = nodes.filter((node) => !change.names.includes(node.name));
+      if (left.length === 0) {
+        throw new RingshiftError("LAST_NODE", "A cluster needs a node: add another one first (ringshift add-node).");
+      }
+      return { nodes: left, nextIndex };
+    }
+    case "set-weight": {
+      const { vnodes: _, ...node } = requireNode(nodes, change.name);
+      return { nodes: replaceNode(nodes, { ...node, weight: change.weight }), nextIndex };
+    }
+    case "set-vnodes": {
+      const { weight: _, ...node } = requireNode(nodes, change.name);
+      return { nodes: replaceNode(nodes, { ...node, vnodes: change.vnodes }), nextIndex };
+    }
+  }
+}
+
+/** The record of a new node under the next free index. */
+export function newRecord(node: NewNode, index: number): NodeRecord {
+  const name = node.name ?? node.address;
+  checkNodeName(name);
+  if (node.weight !== undefined && node.vnodes !== undefined) {
+    throw new RingshiftError("INVALID_OPTION", `${name}: give --weight or --vnodes, not both.`);
+  }
+  return {
+    index,
+    name,
+    address: node.address,
+    ...(node.weight === undefined ? {} : { weight: node.weight }),
+    ...(node.vnodes === undefined ? {} : { vnodes: node.vnodes }),
+  };
+}
+
+function addNodes(nodes: readonly NodeRecord[], nextIndex: number, added: readonly NewNode[]) {
+  const all = [...nodes];
+  let index = nextIndex;
+  for (const node of added) {
+    const record = newRecord(node, index++);
+    const twin = all.find((other) => other.name === record.name || other.address === record.address);
+    if (twin !== undefined) {
+      throw new RingshiftError(
+        "NODE_EXISTS",
+        `${record.name} (${record.address}) is in the cluster already, as ${twin.name} at ${twin.address}: see ringshift status.`,
+        { node: twin.name },
+      );
+    }
+    all.push(record);
+  }
+  return { nodes: all, nextIndex: index };
+}
+
+function replaceNode(nodes: readonly NodeRecord[], node: NodeRecord): NodeRecord[] {
+  return nodes.map((other) => (other.name === node.name ? node : other));
+}
+
+function requireNode(nodes: readonly NodeRecord[], name: string): NodeRecord {
+  const node = nodes.find((other) => other.name === name);
+  if (node !== undefined) return node;
+  const known = nodes.map((other) => other.name).join(", ");
+  throw new RingshiftError("NODE_UNKNOWN", `No node is named ${name}; the cluster has ${known} (ringshift status).`);
+}
+
+function describeNode({ address, name, weight, vnodes }: NewNode): string {
+  const words = [name === undefined || name === address ? address : `${name}=${address}`];
+  if (weight !== undefined) words.push(`weight=${weight}`);
+  if (vnodes !== undefined) words.push(`vnodes=${vnodes}`);
+  return words.join(",");
+}

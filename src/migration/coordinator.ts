@@ -1,0 +1,350 @@
+/**
+ * The coordinator: takes a change from S through F and D back to S (docs/protocol.md).
+ *
+ *   S ── check, purge (G) ── publish F ── drain ── arm ── D ── copy (K) ── publish S settling ── clean ── acknowledged ── S
+ *
+ * It may die anywhere: clients carry on from F, and the same command carries on from wherever the document stands.
+ */
+import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { arm, involved, waitForDrain } from "../protocol/arm.ts";
+import { Retry } from "../protocol/outcome.ts";
+import { plant } from "../protocol/plant.ts";
+import type { Session } from "../protocol/session.ts";
+import { settle } from "../protocol/settle.ts";
+import { View } from "../protocol/view.ts";
+import { diffRings, keyHash } from "../ring/index.ts";
+import { type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
+import type { RedisStore } from "../topology/redis-store.ts";
+import type { PointEntries } from "../topology/store.ts";
+import { applyChange, type Change, commandText } from "./change.ts";
+import { Copier, type CopyResult, ViewEnded } from "./copier.ts";
+import { arcsByPoint, makePlan, type Plan, viewOf } from "./plan.ts";
+import { checkServer, type PrepareOptions, plantFirst, requireEmpty, standingFence } from "./prepare.ts";
+import type { ChangeReport, OnProgress } from "./progress.ts";
+import { purge } from "./purge.ts";
+
+const TRIES = 50;
+const RETRY_MS = 20;
+/** Until a document that Redis' fail-over has left unconfirmed is confirmed by the clients or by us. */
+const CONFIRM_PATIENCE_MS = 40_000;
+
+export interface ChangeOptions extends PrepareOptions {
+  readonly onProgress?: OnProgress | undefined;
+  /** Keys a second that the copier moves at most. */
+  readonly rate?: number | undefined;
+  /** Stops the copier at the next batch: MIGRATION_STOPPED, and the same command resumes. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Coordinator {
+  readonly #session: Session;
+  readonly #store: RedisStore;
+  readonly #options: ChangeOptions;
+  readonly #report: OnProgress;
+
+  constructor(session: Session, store: RedisStore, options: ChangeOptions) {
+    this.#session = session;
+    this.#store = store;
+    this.#options = options;
+    this.#report = options.onProgress ?? (() => {});
+  }
+
+  /**
+   * Carries the change through, or carries on with it. The caller holds the lease.
+   * @throws RingshiftError; nothing has changed unless its code is MIGRATION_STOPPED, NODE_DOWN or WOULD_NOT_FIT after F
+   */
+  async run(change: Change): Promise<ChangeReport> {
+    const command = commandText(change);
+    await this.#confirmed();
+    let resumed = false;
+    const { document } = await this.#session.look();
+    if (document.operation?.command === command && (await this.#unfinished(document))) {
+      resumed = true;
+    } else {
+      if (document.phase !== "S") {
+        throw new RingshiftError(
+          "MIGRATION_RUNNING",
+          `"ringshift ${document.operation?.command}" is under way (phase ${document.phase}): run it again to finish it first.`,
+        );
+      }
+      await settle(this.#session, () => this.#report({ step: "settling" }));
+    }
+    const started = this.#session.clock.now();
+    const plan = resumed ? undefined : await this.#start(change, command);
+    return this.#carryOn(command, plan, started, resumed);
+  }
+
+  async #unfinished(document: TopologyDocument): Promise<boolean> {
+    if (document.phase !== "S") return true;
+    const journal = await this.#store.readJournal();
+    return journal?.operation === document.operation?.id && journal?.state === "cleaning";
+  }
+
+  /** S → F. */
+  async #start(change: Change, command: string): Promise<Plan> {
+    const { document } = await this.#session.look();
+    const { nodes, nextIndex } = applyChange(document, change);
+    viewOf({ ...document, nodes }); // bad weights and vnode counts are refused here, before anything is touched
+    const joining = nodes.filter((node) => !document.nodes.some((other) => other.index === node.index));
+    await this.#prepare(document, joining);
+    const plan = await makePlan(this.#store, document, nodes);
+    this.#report({ step: "planned", plan, resumed: false });
+    const fenced = await this.#purgeAndCheck(nodes, new Set(joining.map((node) => node.name)));
+    const epoch = document.epoch + 1;
+    const fences = { ...document.fences };
+    for (const name of fenced) fences[name] = epoch;
+    for (const node of joining) fences[node.name] = epoch;
+    const next = successor(document, this.#session.view.redisRunId, {
+      phase: "F",
+      nodes,
+      previousNodes: document.nodes,
+      nextIndex,
+      fences,
+      settling: false,
+      operation: { id: this.#session.clock.randomId(), command, startedAt: new Date().toISOString() },
+    });
+    await this.#store.clearCopiedPoints();
+    await this.#store.writeJournal({ operation: next.operation!.id, state: "copying", moved: 0 });
+    const outcome = await this.#store.publish(document.id, next, next.runId);
+    if (outcome !== "published") {
+      throw new RingshiftError(
+        "MIGRATION_RUNNING",
+        "The topology changed while this change was being prepared: run the command again.",
+      );
+    }
+    return plan;
+  }
+
+  /** From whatever phase the document is in to settled S. */
+  async #carryOn(command: string, plan: Plan | undefined, started: number, resumed: boolean): Promise<ChangeReport> {
+    let copied: CopyResult = { moved: 0, keysSeen: 0, setsRead: 0 };
+    let copySeconds = 0;
+    for (let i = 0; i < TRIES; i++) {
+      const view = await this.#session.look();
+      if (view.document.operation?.command !== command) throw taken(view.document);
+      switch (view.document.phase) {
+        case "F":
+          await this.#fence(view);
+          break;
+        case "D": {
+          const before = this.#session.clock.now();
+          const result = await this.#copy(view);
+          if (result !== undefined) copied = result;
+          copySeconds += (this.#session.clock.now() - before) / 1000;
+          break;
+        }
+        case "S": {
+          if (view.document.migrations === 0 && !view.document.settling) throw taken(view.document);
+          const report = this.#reportOf(command, view, plan, copied, copySeconds, started, resumed);
+          await this.#finish(view);
+          this.#report({ step: "done", report });
+          return report;
+        }
+      }
+    }
+    throw new RingshiftError("MIGRATION_STOPPED", "The migration made no progress: run the same command again.");
+  }
+
+  async #fence(view: View): Promise<void> {
+    this.#report({ step: "fencing", epoch: view.document.epoch });
+    await waitForDrain(this.#session, view.document.epoch);
+    if ((await arm(this.#session, view)) !== "aborted") return;
+    throw new RingshiftError(
+      "NODE_DOWN",
+      "A server that loses or gains keys did not answer; the old ring stands. See ringshift status, then run the command again.",
+    );
+  }
+
+  /** D → S. Undefined when another process has published in between. */
+  async #copy(view: View): Promise<CopyResult | undefined> {
+    const operation = view.document.operation!.id;
+    let moved = (await this.#store.readJournal())?.moved ?? 0;
+    const copier = new Copier(this.#session, view, {
+      onProgress: this.#report,
+      rate: this.#options.rate,
+      signal: this.#options.signal,
+      done: await this.#store.copiedPoints(),
+      pointDone: async (point, count) => {
+        moved += count;
+        await this.#store.addCopiedPoint(point);
+        await this.#store.writeJournal({ operation, state: "copying", moved });
+      },
+    });
+    let result: CopyResult;
+    try {
+      result = await copier.run();
+    } catch (error) {
+      if (error instanceof ViewEnded) return undefined;
+      throw error;
+    }
+    await this.#store.writeJournal({ operation, state: "cleaning", moved });
+    const { document } = view;
+    const next = successor(document, document.runId, {
+      phase: "S",
+      settling: true,
+      migrations: document.migrations + 1,
+    });
+    await this.#store.publish(document.id, next, document.runId);
+    return { ...result, moved };
+  }
+
+  /** The old sets lose the moved entries, then the settling ends. */
+  async #finish(view: View): Promise<void> {
+    this.#report({ step: "cleaning" });
+    await this.#clean(view);
+    const operation = view.document.operation!.id;
+    await settle(this.#session, () => this.#report({ step: "settling" }));
+    const journal = await this.#store.readJournal();
+    await this.#store.writeJournal({ operation, state: "done", moved: journal?.moved ?? 0 });
+    await this.#store.clearCopiedPoints();
+  }
+
+  async #clean(view: View): Promise<void> {
+    const { generation } = view.document;
+    if (view.diff === undefined) return; // settled meanwhile
+    for (const point of arcsByPoint(view.diff).keys()) {
+      for await (const page of this.#store.entries(generation, point)) {
+        const keys = page.filter((key) => {
+          const arc = view.diff!.find(keyHash(key));
+          return arc !== undefined && arc.fromPoint === point && arc.toPoint !== point;
+        });
+        if (keys.length > 0 && !(await this.#remove(view.document, { point, keys }))) return;
+      }
+    }
+  }
+
+  /** Removes entries while this migration is the latest: a later one may have listed the keys here again. */
+  async #remove(document: TopologyDocument, entries: PointEntries): Promise<boolean> {
+    for (let i = 0; i < TRIES; i++) {
+      const { document: present } = await this.#session.look();
+      if (present.phase !== "S" || present.migrations !== document.migrations) return false;
+      if (await this.#store.removeEntries(present.id, document.generation, [entries])) return true;
+    }
+    return false;
+  }
+
+  async #prepare(document: TopologyDocument, joining: readonly NodeRecord[]): Promise<void> {
+    const { namespace, transport, clock } = this.#session;
+    const probes = await Promise.all(joining.map((node) => checkServer(node, this.#options)));
+    for (const [i, node] of joining.entries()) {
+      await requireEmpty(namespace, node, probes[i]!, this.#options, transport);
+      const fence = await standingFence(transport, namespace, node);
+      if (fence !== undefined && fence > document.epoch) {
+        throw new RingshiftError(
+          "NODE_NOT_EMPTY",
+          `${node.name} carries the fence of another cluster (${fence}, ours is at ${document.epoch}): --flush clears it.`,
+          { node: node.name },
+        );
+      }
+      await plantFirst(transport, namespace, node, document.epoch, this.#options.adopt === true, clock);
+      this.#report({ step: "prepared", node: node.name, version: probes[i]!.version });
+    }
+  }
+
+  /** G, and F step 1: every losing and gaining server answers with the document's fence. Answers their names. */
+  async #purgeAndCheck(nodes: readonly NodeRecord[], joining: ReadonlySet<string>): Promise<string[]> {
+    const patience = this.#session.clock.now() + CONFIRM_PATIENCE_MS / 10;
+    for (;;) {
+      const view = await this.#session.look();
+      const probe = new View(
+        { ...view.document, phase: "F", nodes, previousNodes: view.document.nodes },
+        view.redisRunId,
+        0,
+      );
+      const lacking = await this.#lackingFence(view, involved(probe), joining);
+      if (lacking === undefined) {
+        const byName = new Map(nodes.map((node) => [node.name, node]));
+        try {
+          await purge(this.#session, probe.diff!, byName, joining);
+          return involved(probe).map((node) => node.name);
+        } catch (error) {
+          if (!(error instanceof Retry)) throw error;
+        }
+      }
+      if (this.#session.clock.now() > patience) {
+        throw new RingshiftError(
+          "NODE_DOWN",
+          `${lacking?.name ?? "A server"} at ${lacking?.address ?? "?"} does not answer: a change needs every server that loses or gains keys.`,
+          { node: lacking?.name },
+        );
+      }
+      await this.#session.clock.sleep(RETRY_MS);
+    }
+  }
+
+  /** The first server that does not show the document's fence; those that lack it are planted. */
+  async #lackingFence(view: View, nodes: readonly NodeRecord[], joining: ReadonlySet<string>) {
+    for (const node of nodes) {
+      if (joining.has(node.name)) continue;
+      try {
+        const fence = await standingFence(this.#session.transport, this.#session.namespace, node);
+        if (fence === view.document.fences[node.name]) continue;
+        if (await plant(this.#session, node)) continue;
+      } catch (error) {
+        if (isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
+      }
+      return node;
+    }
+    return undefined;
+  }
+
+  /** Waits while Redis' fail-over has left the document unconfirmed. @throws RingshiftError UNCONFIRMED */
+  async #confirmed(): Promise<void> {
+    const deadline = this.#session.clock.now() + CONFIRM_PATIENCE_MS;
+    let told = false;
+    while (!(await this.#session.look()).confirmed) {
+      if (!told)
+        this.#report({ step: "waiting", reason: "Redis restarted or failed over: the topology is being confirmed" });
+      told = true;
+      if (this.#session.clock.now() > deadline) {
+        throw new RingshiftError(
+          "UNCONFIRMED",
+          "Redis failed over and the topology could not be confirmed: see ringshift status.",
+        );
+      }
+      await this.#session.clock.sleep(RETRY_MS * 10);
+    }
+  }
+
+  #reportOf(
+    command: string,
+    view: View,
+    plan: Plan | undefined,
+    copied: CopyResult,
+    copySeconds: number,
+    started: number,
+    resumed: boolean,
+  ): ChangeReport {
+    const { document } = view;
+    const known = plan ?? shapeOf(document);
+    return {
+      command,
+      epoch: document.epoch,
+      ...copied,
+      setsRead: Math.max(copied.setsRead, plan?.setsRead ?? 0),
+      setsTotal: known.setsTotal,
+      ringShare: known.ringShare,
+      idealShare: known.idealShare,
+      seconds: (this.#session.clock.now() - started) / 1000,
+      keysPerSecond: copySeconds > 0 ? copied.moved / copySeconds : 0,
+      resumed,
+    };
+  }
+}
+
+/** The shares of a migration that was resumed, from its document. */
+function shapeOf(document: TopologyDocument): { setsTotal: number; ringShare: number; idealShare: number } {
+  const before = viewOf({
+    ...document,
+    phase: "S",
+    nodes: document.previousNodes ?? document.nodes,
+    previousNodes: null,
+  });
+  const diff = diffRings(before.ring, viewOf(document).ring);
+  return { setsTotal: before.ring.size, ringShare: diff.movedShare, idealShare: diff.movedShare };
+}
+
+function taken(document: TopologyDocument): RingshiftError {
+  const other = document.operation?.command ?? "none";
+  return new RingshiftError("MIGRATION_STOPPED", `Another change has taken over (${other}): see ringshift status.`);
+}

@@ -1,0 +1,100 @@
+/** Starts a cluster: checks the servers, plants their first fences, publishes the first document. */
+import { isRingshiftError, RingshiftError } from "../errors.ts";
+import type { Transport } from "../memcached/transport.ts";
+import { systemClock } from "../protocol/system-clock.ts";
+import {
+  type Compat,
+  DOCUMENT_VERSION,
+  type NodeRecord,
+  randomId,
+  type TopologyDocument,
+} from "../topology/document.ts";
+import type { Namespace } from "../topology/namespace.ts";
+import type { RedisStore } from "../topology/redis-store.ts";
+import { type NewNode, newRecord } from "./change.ts";
+import { viewOf } from "./plan.ts";
+import { checkServer, type PrepareOptions, plantFirst, requireEmpty, standingFence } from "./prepare.ts";
+
+export interface InitOptions extends PrepareOptions {
+  readonly compat?: Compat | undefined;
+}
+
+/**
+ * @throws RingshiftError ALREADY_INITIALISED, REDIS_EVICTS, NODE_NOT_EMPTY and what a server can be refused for; nothing is published then
+ */
+export async function initialise(
+  store: RedisStore,
+  transport: Transport,
+  namespace: Namespace,
+  nodes: readonly NewNode[],
+  options: InitOptions = {},
+): Promise<TopologyDocument> {
+  const { document: present, runId } = await store.read();
+  if (present !== null) throw already(namespace, present);
+  await store.checkEviction();
+  const document = firstDocument(nodes, runId, options.compat ?? "ringshift");
+  viewOf(document); // names, weights and doubles are refused here
+  const probes = await Promise.all(document.nodes.map((node) => checkServer(node, options)));
+  for (const [i, node] of document.nodes.entries()) {
+    const fence = await standingFence(transport, namespace, node);
+    if (fence !== undefined && fence > 0 && !options.flush) throw lostTopology(namespace, node);
+    await requireEmpty(namespace, node, probes[i]!, options, transport);
+    const adopted = options.adopt === true && probes[i]!.currItems !== 0;
+    const planted = await plantFirst(transport, namespace, node, 0, adopted, systemClock);
+    if (planted > 0) throw lostTopology(namespace, node);
+  }
+  if ((await store.publish(null, document, runId)) !== "published") {
+    const { document: other } = await store.read();
+    throw already(namespace, other);
+  }
+  return document;
+}
+
+/** As `initialise`, but a cluster that is there already, or that another process starts at the same time, is as good. */
+export async function initialiseIfNeeded(...args: Parameters<typeof initialise>): Promise<void> {
+  try {
+    await initialise(...args);
+  } catch (error) {
+    if (!isRingshiftError(error, "ALREADY_INITIALISED")) throw error;
+  }
+}
+
+function firstDocument(nodes: readonly NewNode[], runId: string, compat: Compat): TopologyDocument {
+  const records: NodeRecord[] = nodes.map((node, index) => newRecord(node, index));
+  const addresses = new Set(records.map((node) => node.address));
+  if (records.length === 0) throw new RingshiftError("INVALID_OPTION", "A cluster needs at least one server.");
+  if (addresses.size < records.length) throw new RingshiftError("INVALID_OPTION", "The same server is named twice.");
+  return {
+    version: DOCUMENT_VERSION,
+    id: randomId(),
+    epoch: 0,
+    phase: "S",
+    ring: { compat, hashTags: false },
+    nodes: records,
+    previousNodes: null,
+    fences: Object.fromEntries(records.map((node) => [node.name, 0])),
+    settling: false,
+    generation: 0,
+    migrations: 0,
+    nextIndex: records.length,
+    runId,
+    untrusted: [],
+    operation: null,
+  };
+}
+
+function already(namespace: Namespace, document: TopologyDocument | null): RingshiftError {
+  const nodes = document?.nodes.map((node) => node.name).join(", ") ?? "?";
+  return new RingshiftError(
+    "ALREADY_INITIALISED",
+    `Redis knows a cluster in namespace ${namespace.name} already (${nodes}): see ringshift status; ringshift init --if-needed accepts it.`,
+  );
+}
+
+function lostTopology(namespace: Namespace, node: NodeRecord): RingshiftError {
+  return new RingshiftError(
+    "NODE_NOT_EMPTY",
+    `${node.name} belongs to a cluster of namespace ${namespace.name} that this Redis does not know: is it the right Redis? --flush starts anew, without the keys.`,
+    { node: node.name },
+  );
+}

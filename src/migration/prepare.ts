@@ -1,0 +1,160 @@
+/**
+ * What a server has to be before it enters a cluster: reachable, a memcached of 1.6.13 or newer with CAS, one address, and empty.
+ * Then it gets the marker item and its fence. Nothing here changes the topology, so a refusal leaves the cluster as it was.
+ */
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { RingshiftError } from "../errors.ts";
+import { parseAddress } from "../memcached/address.ts";
+import { flushAll, metadump, probeServer, type ServerProbe } from "../memcached/admin.ts";
+import { classicAdd, classicSet, metaDelete, metaGet } from "../memcached/commands.ts";
+import { formatFence, parseFence } from "../memcached/fence.ts";
+import { MANAGED_KEY } from "../memcached/key.ts";
+import { ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
+import type { Clock } from "../protocol/clock.ts";
+import type { NodeRecord } from "../topology/document.ts";
+import type { Namespace } from "../topology/namespace.ts";
+
+export interface PrepareOptions {
+  /** Delete what is there: everything in the default namespace, else this namespace's keys. */
+  readonly flush?: boolean | undefined;
+  /** Keep what is there: the fence says that the index has gaps, and migrations find the keys by metadump. */
+  readonly adopt?: boolean | undefined;
+  /** Take a server that looks like a proxy. */
+  readonly force?: boolean | undefined;
+}
+
+const MARKER_TEXT = Buffer.from(
+  "This server belongs to a ringshift cluster; a client without Redis would go round its fences.",
+);
+const RESERVED = /^ringshift:(?:managed$|fence:)/;
+
+/** Checks a server that is to join. @throws RingshiftError NODE_ADDRESS, NODE_DOWN, PROXY, VERSION_TOO_OLD, CAS_DISABLED, META_REQUIRED */
+export async function checkServer(node: NodeRecord, options: PrepareOptions): Promise<ServerProbe> {
+  await checkAddress(node);
+  const probe = await probeServer(node.address);
+  const refuse = (code: "PROXY" | "VERSION_TOO_OLD" | "CAS_DISABLED" | "META_REQUIRED", why: string) => {
+    return new RingshiftError(code, `${node.name} at ${node.address} ${why}`, { node: node.name });
+  };
+  if (probe.looksLikeProxy && !options.force) {
+    throw refuse("PROXY", "looks like a proxy: name the servers behind it, or insist with --force.");
+  }
+  if (!atLeast(probe.version, [1, 6, 13])) {
+    throw refuse("VERSION_TOO_OLD", `runs memcached ${probe.version}: upgrade it to 1.6.13 or newer.`);
+  }
+  if (!probe.meta) throw refuse("META_REQUIRED", "does not speak the meta protocol, which a managed cluster needs.");
+  if (!probe.casEnabled) throw refuse("CAS_DISABLED", "runs without CAS: start it without -C.");
+  return probe;
+}
+
+/** Checks that a server holds no keys of ours, or flushes it. @throws RingshiftError NODE_NOT_EMPTY */
+export async function requireEmpty(
+  namespace: Namespace,
+  node: NodeRecord,
+  probe: ServerProbe,
+  options: PrepareOptions,
+  transport: Transport,
+): Promise<void> {
+  if (probe.currItems === 0 || options.adopt) return;
+  if (options.flush) return flush(namespace, node, transport);
+  const key = await anyKey(namespace, node.address);
+  if (key === undefined) return;
+  throw new RingshiftError(
+    "NODE_NOT_EMPTY",
+    `${node.name} at ${node.address} holds keys already (${JSON.stringify(key)} is one): old values could come back. --flush deletes them.`,
+    { node: node.name },
+  );
+}
+
+/** Puts the marker and, where none is, the fence. Answers the number that stands there. */
+export async function plantFirst(
+  transport: Transport,
+  namespace: Namespace,
+  node: NodeRecord,
+  number: number,
+  unindexed: boolean,
+  clock: Clock,
+): Promise<number> {
+  const fence = Buffer.from(formatFence(number, clock.randomId(), unindexed));
+  const commands = [
+    classicSet(MANAGED_KEY, 0, 0, MARKER_TEXT),
+    classicAdd(namespace.fenceKey, 0, 0, fence),
+    metaGet(namespace.fenceKey, "v"),
+  ];
+  try {
+    const { replies } = await transport.exchange(node, commands);
+    return parseFence(replies[2]?.value?.toString("latin1") ?? "").number ?? -1;
+  } catch (error) {
+    throw error instanceof ExchangeError ? error.error : error;
+  }
+}
+
+/** The number of the fence that stands on a server; undefined when there is none. */
+export async function standingFence(transport: Transport, namespace: Namespace, node: NodeRecord) {
+  try {
+    const { replies } = await transport.exchange(node, [metaGet(namespace.fenceKey, "v")]);
+    const text = replies[0]?.value?.toString("latin1");
+    return text === undefined ? undefined : parseFence(text).number;
+  } catch (error) {
+    throw error instanceof ExchangeError ? error.error : error;
+  }
+}
+
+/** Deletes this cluster's keys from a server that is not part of it. */
+async function flush(namespace: Namespace, node: NodeRecord, transport: Transport): Promise<void> {
+  if (namespace.keyPrefix === "") return flushAll(node.address);
+  let batch: string[] = [];
+  const drop = async () => {
+    if (batch.length > 0)
+      await transport.exchange(
+        node,
+        batch.map((key) => metaDelete(key)),
+      );
+    batch = [];
+  };
+  for await (const key of metadump(node.address)) {
+    if (!key.startsWith(namespace.keyPrefix)) continue;
+    batch.push(key);
+    if (batch.length === MAX_EXCHANGE_COMMANDS) await drop();
+  }
+  await drop();
+}
+
+/** Some live key of this namespace that is not one of ringshift's own items. */
+async function anyKey(namespace: Namespace, address: string): Promise<string | undefined> {
+  for await (const key of metadump(address)) {
+    if (!RESERVED.test(key) && key.startsWith(namespace.keyPrefix)) return key;
+  }
+  return undefined;
+}
+
+/** One server behind one name. Several addresses of one family are several servers. */
+async function checkAddress(node: NodeRecord): Promise<void> {
+  const { host } = parseAddress(node.address);
+  if (isIP(host) !== 0) return;
+  const found = await lookup(host, { all: true }).catch((cause: unknown) => {
+    throw new RingshiftError("NODE_ADDRESS", `${node.name}: the name ${host} cannot be resolved.`, {
+      node: node.name,
+      cause,
+    });
+  });
+  for (const family of [4, 6]) {
+    const addresses = new Set(found.filter((one) => one.family === family).map((one) => one.address));
+    if (addresses.size > 1) {
+      throw new RingshiftError(
+        "NODE_ADDRESS",
+        `${host} has ${addresses.size} addresses (${[...addresses].join(", ")}): name each server by its own.`,
+        { node: node.name },
+      );
+    }
+  }
+}
+
+function atLeast(version: string, wanted: readonly number[]): boolean {
+  const have = version.split(/[^0-9]+/).map(Number);
+  for (const [i, want] of wanted.entries()) {
+    const got = have[i] ?? 0;
+    if (got !== want) return got > want;
+  }
+  return true;
+}

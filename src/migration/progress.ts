@@ -1,0 +1,41 @@
+/** What a change reports while it runs; the command line, the demo and tests subscribe to the same events. */
+import type { Plan } from "./plan.ts";
+
+export type Progress =
+  | { readonly step: "waiting"; readonly reason: string }
+  | { readonly step: "prepared"; readonly node: string; readonly version: string }
+  | { readonly step: "planned"; readonly plan: Plan; readonly resumed: boolean }
+  | { readonly step: "fencing"; readonly epoch: number }
+  | { readonly step: "copying"; readonly epoch: number; readonly sets: number; readonly resumed: boolean }
+  | {
+      readonly step: "copied";
+      readonly setsDone: number;
+      readonly sets: number;
+      readonly keysSeen: number;
+      readonly moved: number;
+    }
+  | { readonly step: "dumping"; readonly node: string }
+  | { readonly step: "verified"; readonly keys: number }
+  | { readonly step: "cleaning" }
+  | { readonly step: "settling" }
+  | { readonly step: "done"; readonly report: ChangeReport };
+
+export type OnProgress = (progress: Progress) => void;
+
+/** What a change did. */
+export interface ChangeReport {
+  readonly command: string;
+  readonly epoch: number;
+  /** Keys that the copier moved; clients pull the rest when they touch them. */
+  readonly moved: number;
+  /** Index entries looked at in the arcs that changed owner. */
+  readonly keysSeen: number;
+  readonly setsRead: number;
+  readonly setsTotal: number;
+  readonly ringShare: number;
+  readonly idealShare: number;
+  /** From the publication of F to the end of the second pass. */
+  readonly seconds: number;
+  readonly keysPerSecond: number;
+  readonly resumed: boolean;
+}

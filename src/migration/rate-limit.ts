@@ -1,0 +1,25 @@
+/** A token bucket of at most a tenth of a second's worth. */
+import type { Clock } from "../protocol/clock.ts";
+
+const BURST_S = 0.1;
+
+export class RateLimit {
+  readonly #clock: Clock;
+  readonly #perSecond: number | undefined;
+  #freeAt: number;
+
+  /** @param perSecond undefined: no limit */
+  constructor(clock: Clock, perSecond: number | undefined) {
+    this.#clock = clock;
+    this.#perSecond = perSecond;
+    this.#freeAt = clock.now();
+  }
+
+  /** Resolves when `count` more may begin. */
+  async take(count: number): Promise<void> {
+    if (this.#perSecond === undefined) return;
+    const now = this.#clock.now();
+    this.#freeAt = Math.max(this.#freeAt, now - BURST_S * 1000) + (count / this.#perSecond) * 1000;
+    if (this.#freeAt > now) await this.#clock.sleep(this.#freeAt - now);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Rule F, arm (docs/protocol.md): from F to D.
+ *
+ * The coordinator has published F. Clients hold writes on moving keys and acknowledge when theirs have drained. Then the fences of
+ * *all* losing and gaining servers are raised by CAS, and D is published at once. Any client that has waited for D carries on here in a
+ * dead coordinator's place: every step can be done by several processes at once.
+ */
+import { isRingshiftError } from "../errors.ts";
+import { classicCas, metaGet } from "../memcached/commands.ts";
+import { formatFence, parseFence } from "../memcached/fence.ts";
+import { ExchangeError } from "../memcached/transport.ts";
+import { allNodes, type NodeRecord, successor } from "../topology/document.ts";
+import { plant } from "./plant.ts";
+import type { Session } from "./session.ts";
+import type { View } from "./view.ts";
+
+/** A client that has waited this long for D carries on in the coordinator's place. */
+export const CARRY_ON_MS = 500;
+/** Coordinator: how long the other clients get to drain their writes on moving keys. For ambiguity only, not for safety. */
+const GRACE_MS = 100;
+const POLL_MS = 5;
+/** A losing or gaining server that does not answer for this long: back to S with the old nodes. */
+const SERVER_PATIENCE_MS = 2_000;
+const RAISE_TRIES = 20;
+
+/** `armed`: D is published. `aborted`: S with the old nodes is. `elsewhere`: the document is another one by now. */
+export type Armed = "armed" | "aborted" | "elsewhere";
+
+/**
+ * Raises the fences and publishes D, given a view in F.
+ * @throws RingshiftError REDIS_UNREACHABLE
+ */
+export async function arm(session: Session, view: View): Promise<Armed> {
+  const { document } = view;
+  if (document.phase !== "F" || !view.confirmed) return "elsewhere";
+  const deadline = session.clock.now() + SERVER_PATIENCE_MS;
+  for (const node of involved(view)) {
+    for (;;) {
+      const raised = await raiseFence(session, node, document.fences[node.name]!).catch(unreachable);
+      if (raised) break;
+      if (session.clock.now() > deadline) return abort(session, view);
+      await session.clock.sleep(POLL_MS);
+      if ((await session.look()).document.id !== document.id) return "elsewhere";
+    }
+  }
+  return publish(session, successorOf(view, "D"), "armed");
+}
+
+/** F, step 3: until every registered client has drained, for GRACE_MS at most. */
+export async function waitForDrain(session: Session, epoch: number): Promise<void> {
+  const deadline = session.clock.now() + GRACE_MS;
+  while (session.clock.now() < deadline) {
+    if ((await session.store.unacknowledged(epoch)).length === 0) return;
+    await session.clock.sleep(POLL_MS);
+  }
+}
+
+/** F taken back: S with the old nodes, fences as raised. Refused when Redis has failed over since F was published. */
+export async function abort(session: Session, view: View): Promise<Armed> {
+  return publish(session, successorOf(view, "S"), "aborted");
+}
+
+/** The servers that lose or gain arcs: those whose fences F has given a new number. */
+export function involved(view: View): NodeRecord[] {
+  const names = new Set((view.diff?.arcs ?? []).flatMap((arc) => (arc.moves ? [arc.fromNode, arc.toNode] : [])));
+  return allNodes(view.document).filter((node) => names.has(node.name));
+}
+
+/** Raises the fence of a server to `number`, keeping its incarnation and its ` u`. True when it stands there. */
+async function raiseFence(session: Session, node: NodeRecord, number: number): Promise<boolean> {
+  const { transport, namespace } = session;
+  for (let i = 0; i < RAISE_TRIES; i++) {
+    const found = await transport.exchange(node, [metaGet(namespace.fenceKey, "v c")]);
+    const reply = found.replies[0]!;
+    const fence = reply.value && parseFence(reply.value.toString("latin1"));
+    if (fence?.number === undefined) {
+      await plant(session, node);
+      continue;
+    }
+    if (fence.number >= number) return fence.number === number;
+    const text = Buffer.from(formatFence(number, fence.incarnation, fence.unindexed), "latin1");
+    const raise = classicCas(namespace.fenceKey, 0, 0, reply.cas!, text);
+    const raised = await transport.exchange(node, [raise], found.connection);
+    if (raised.replies[0]!.status === "STORED") return true;
+  }
+  return false;
+}
+
+function unreachable(error: unknown): boolean {
+  if (error instanceof ExchangeError || isRingshiftError(error, "REDIS_UNREACHABLE")) return false;
+  throw error;
+}
+
+function successorOf(view: View, phase: "D" | "S") {
+  const { document } = view;
+  return phase === "D"
+    ? { document: successor(document, document.runId, { phase }), expected: document.id }
+    : {
+        document: successor(document, document.runId, {
+          phase,
+          nodes: document.previousNodes!,
+          previousNodes: document.nodes,
+          settling: true,
+        }),
+        expected: document.id,
+      };
+}
+
+async function publish<T extends Armed>(
+  session: Session,
+  next: ReturnType<typeof successorOf>,
+  done: T,
+): Promise<T | "elsewhere"> {
+  const outcome = await session.store.publish(next.expected, next.document, next.document.runId);
+  await session.look();
+  return outcome === "published" ? done : "elsewhere";
+}

@@ -1,0 +1,12 @@
+/** Time and chance, passed in, so that the same decisions run under a simulated scheduler. */
+export interface Clock {
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Wall clock, whole seconds since 1970. */
+  epochSeconds(): number;
+  sleep(ms: number): Promise<void>;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** 16 hexadecimal digits. */
+  randomId(): string;
+}

@@ -1,0 +1,90 @@
+/**
+ * Rule R, read (docs/protocol.md), and reads of keys that are not moving.
+ *
+ * In D, of a moving key: read B; a value is the answer. Else read A. A has it: pull it (P), then read B again, and only what B holds is
+ * answered. A has not: read B a *third* time, since the key may have crossed between the two.
+ */
+import { metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import type { Exchanged, Reply } from "../memcached/exchange.ts";
+import { Retry } from "./outcome.ts";
+import { pullOne } from "./pull-one.ts";
+import type { Session } from "./session.ts";
+import { ask, requireAccepted, requireFence } from "./validate.ts";
+import type { Route } from "./view.ts";
+
+const MAX_ROUNDS = 200;
+
+/** A value as a server holds it, and what a CAS token needs. */
+export interface Found {
+  readonly reply: Reply;
+  readonly exchanged: Exchanged;
+}
+
+/**
+ * The key's item by `mg` with the flags given (`f` and `c` among them); undefined on a miss.
+ * @throws Retry
+ */
+export async function read(session: Session, route: Route, flags: string): Promise<Found | undefined> {
+  if (route.moving) session.counters.readsOfMovingKeys++;
+  return route.kind === "plain" ? readOwner(session, route, flags) : readDual(session, route, flags);
+}
+
+/** A read where one server answers for the key. A placeholder is a miss, and is deleted by its CAS first. */
+export async function readOwner(session: Session, route: Route, flags: string): Promise<Found | undefined> {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const exchanged = await ask(session, route.node, [metaGet(route.key, flags)]);
+    await requireAccepted(session, route, exchanged, false);
+    const reply = exchanged.replies[0]!;
+    if (reply.flags !== PLACEHOLDER_FLAGS) return hit(reply, exchanged);
+    if ((await removePlaceholder(session, route, reply, exchanged)) !== "EX") return undefined;
+  }
+  throw new Retry();
+}
+
+async function readDual(session: Session, route: Route, flags: string): Promise<Found | undefined> {
+  const { view, node, key } = route;
+  const source = route.source!;
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const first = await ask(session, node, [metaGet(key, flags)]);
+    await requireFence(session, view, node, first);
+    if (isValue(first.replies[0]!)) return hit(first.replies[0]!, first);
+
+    const old = await ask(session, source, [metaGet(key, "f c")]);
+    await requireFence(session, view, source, old);
+    if (isValue(old.replies[0]!)) {
+      await pullOne(session, route);
+      continue;
+    }
+
+    const third = await ask(session, node, [metaGet(key, flags)]);
+    await requireFence(session, view, node, third);
+    const reply = third.replies[0]!;
+    if (reply.flags !== PLACEHOLDER_FLAGS) return hit(reply, third);
+    if ((await removePlaceholder(session, route, reply, third)) === "HD") return undefined;
+  }
+  throw new Retry();
+}
+
+/**
+ * Whoever answers "missing" because of a placeholder deletes it first, by its CAS and on the connection that gave it.
+ * `EX`: something else is there by now. `NF`: nothing is. `HD`: done.
+ */
+export async function removePlaceholder(
+  session: Session,
+  route: Route,
+  placeholder: Reply,
+  seenIn: Exchanged,
+): Promise<string> {
+  const command = metaDelete(route.key, { cas: placeholder.cas! });
+  const exchanged = await ask(session, route.node, [command], seenIn.connection);
+  await requireAccepted(session, route, exchanged, false);
+  return exchanged.replies[0]!.status;
+}
+
+function isValue(reply: Reply): boolean {
+  return (reply.status === "VA" || reply.status === "HD") && reply.flags !== PLACEHOLDER_FLAGS;
+}
+
+function hit(reply: Reply, exchanged: Exchanged): Found | undefined {
+  return reply.status === "VA" || reply.status === "HD" ? { reply, exchanged } : undefined;
+}

@@ -1,0 +1,47 @@
+/**
+ * Rule T, after D → S (docs/protocol.md): the next migration starts, and `settling` ends, when every registered client has acknowledged
+ * the epoch, or after the hold-off.
+ */
+import { successor } from "../topology/document.ts";
+import type { Session } from "./session.ts";
+
+/** Packets of an older epoch are not expected later than this. */
+export const HOLD_OFF_MS = 30_000;
+const POLL_MS = 20;
+
+/**
+ * Waits for the end of settling and publishes it. Returns at once when the document is settled.
+ * @throws RingshiftError REDIS_UNREACHABLE
+ */
+export async function settle(session: Session, waiting: () => void = () => {}): Promise<void> {
+  const deadline = session.clock.now() + HOLD_OFF_MS;
+  let told = false;
+  for (;;) {
+    const { document, confirmed } = await session.look();
+    if (document.phase !== "S" || !document.settling || !confirmed) return;
+    const late = await session.store.unacknowledged(document.epoch);
+    if (late.length === 0 || session.clock.now() > deadline) {
+      await endSettling(session);
+      continue;
+    }
+    if (!told) waiting();
+    told = true;
+    await session.clock.sleep(POLL_MS);
+  }
+}
+
+/** One look: ends the settling when every registered client has acknowledged the epoch. @throws RingshiftError REDIS_UNREACHABLE */
+export async function settleOnce(session: Session): Promise<void> {
+  const { document, confirmed } = await session.look();
+  if (document.phase !== "S" || !document.settling || !confirmed) return;
+  if ((await session.store.unacknowledged(document.epoch)).length === 0) await endSettling(session);
+}
+
+/** Publishes the settled document; another process may have been faster. */
+async function endSettling(session: Session): Promise<void> {
+  const { document } = session.view;
+  const names = new Set(document.nodes.map((node) => node.name));
+  const fences = Object.fromEntries(Object.entries(document.fences).filter(([name]) => names.has(name)));
+  const next = successor(document, document.runId, { settling: false, previousNodes: null, operation: null, fences });
+  await session.store.publish(document.id, next, document.runId);
+}

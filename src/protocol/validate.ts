@@ -1,0 +1,136 @@
+/**
+ * Rule V, validate after (docs/protocol.md): every flush ends with a get of the server's fence, on the same connection. What the fence
+ * shows decides whether the replies before it count.
+ *
+ *   fence = document's        accepted
+ *   fence newer               nothing on a moving key; a key that kept its owner through every epoch since is accepted after all
+ *   fence missing or lower    Redis is asked, by a read that begins after the replies arrived
+ *   no answer                 (exchange.ts: reads are retried, writes are ambiguous)
+ */
+import type { Command, ConnectionRef, Exchanged } from "../memcached/exchange.ts";
+import { ExchangeError } from "../memcached/transport.ts";
+import type { NodeRecord } from "../topology/document.ts";
+import { Ambiguous, Retry } from "./outcome.ts";
+import { plantQuietly } from "./plant.ts";
+import type { Session } from "./session.ts";
+import type { Route, View } from "./view.ts";
+
+/** Sends commands that may be sent again: reads, and the protocol's own idempotent steps. @throws Retry */
+export async function ask(
+  session: Session,
+  node: NodeRecord,
+  commands: readonly Command[],
+  on?: ConnectionRef,
+): Promise<Exchanged> {
+  try {
+    return await session.transport.exchange(node, commands, on);
+  } catch (error) {
+    throw error instanceof ExchangeError ? new Retry(error.error) : error;
+  }
+}
+
+/** Sends a caller's write. @throws Retry when nothing of it was sent, Ambiguous when it may have run */
+export async function tell(
+  session: Session,
+  node: NodeRecord,
+  commands: readonly Command[],
+  on?: ConnectionRef,
+): Promise<Exchanged> {
+  try {
+    return await session.transport.exchange(node, commands, on);
+  } catch (error) {
+    if (!(error instanceof ExchangeError)) throw error;
+    throw error.sent ? new Ambiguous(error.error) : new Retry(error.error);
+  }
+}
+
+/** The short form of V: the fence is the document's, so the replies count. False: ask `accepted`. */
+export function fenceStands(route: Route, result: Exchanged): boolean {
+  const { view, node } = route;
+  if (view.unfenced) return true;
+  if (route.moving && view.document.phase === "F") return false;
+  return result.fence !== undefined && result.fence.number === view.document.fences[node.name];
+}
+
+/** Rule V for replies of the server that answers for the key. */
+export async function accepted(session: Session, route: Route, result: Exchanged): Promise<boolean> {
+  if (fenceStands(route, result)) return true;
+  const { view, node } = route;
+  const number = result.fence?.number;
+  const missingOrLower = number === undefined || number < (view.document.fences[node.name] ?? 0);
+  if (view.document.phase === "D" && route.moving) {
+    if (missingOrLower) await plantQuietly(session, node);
+    return false;
+  }
+  const seen = await session.look();
+  if (missingOrLower && seen.document.id === view.document.id && view.document.phase === "S") {
+    void plantQuietly(session, node);
+  }
+  return accountable(route, seen, number);
+}
+
+/** Throws unless the replies count. */
+export async function requireAccepted(
+  session: Session,
+  route: Route,
+  result: Exchanged,
+  write: boolean,
+): Promise<void> {
+  if (fenceStands(route, result)) return;
+  let ok = false;
+  try {
+    ok = await accepted(session, route, result);
+  } catch (error) {
+    throw write ? new Ambiguous(error) : new Retry(error);
+  }
+  if (!ok) throw write ? new Ambiguous() : new Retry();
+}
+
+/** In D, at the old or the new owner of a moving key: the fence has to be the document's. @throws Retry */
+export async function requireFence(session: Session, view: View, node: NodeRecord, result: Exchanged): Promise<void> {
+  const expected = view.document.fences[node.name];
+  const number = result.fence?.number;
+  if (number !== undefined && number === expected) return;
+  if (number === undefined || number < (expected ?? 0)) await plantQuietly(session, node);
+  throw new Retry();
+}
+
+/** What the document that Redis has now says of replies with this fence number. */
+function accountable(route: Route, seen: View, number: number | undefined): boolean {
+  const { hash, node } = route;
+  const fence = seen.document.fences[node.name];
+  if (fence === undefined) return false;
+  const [owner, previous] = [seen.owner(hash), seen.previousOwner(hash)];
+  const moving = seen.document.phase !== "S" && owner.index !== previous.index;
+  if (number !== undefined && number > fence) return false; // newer than Redis: accept nothing through Redis
+  if (moving && (number === undefined || number >= fence)) return false; // raised in F: D may have been published and forgotten
+  if ((number === undefined || number < fence) && !seen.confirmed) return false;
+  return keptOwner(route, seen);
+}
+
+/** The key had `route.node` as its owner in every epoch from the view's to the seen one. */
+function keptOwner(route: Route, seen: View): boolean {
+  const { hash, node, view } = route;
+  const [from, to] = [view.document, seen.document];
+  const owner = seen.owner(hash).index === node.index;
+  const previous = seen.previousOwner(hash).index === node.index;
+  if (to.id === from.id) {
+    return from.phase === "S" || (from.phase === "F" ? previous : !route.moving);
+  }
+  const gap = to.epoch - from.epoch;
+  const migrations = to.migrations - from.migrations;
+  switch (`${from.phase}${to.phase}`) {
+    case "SF":
+      return gap === 1 && previous;
+    case "SD":
+      return gap === 2 && migrations === 0 && previous && owner;
+    case "FD":
+      return gap === 1 && migrations === 0 && previous && owner;
+    case "SS": // the end of settling
+      return gap === 1 && migrations === 0 && owner;
+    case "DS":
+      return gap === 1 && migrations === 1 && previous && owner;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * A view: one topology document made ready for routing, and what this process knows under it.
+ *
+ *            hash ──► ring B (nodes) ──────────► owner, point
+ *              └────► diff A→B (F, D, settling) ─► old owner, old point
+ *
+ * Views are immutable but for their counters; an attempt at an operation works under one view from its first to its last command.
+ */
+import { diffRings, keyHash, Ring, type RingDiff } from "../ring/index.ts";
+import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
+
+/** Keys that this process has seen arrive at their new owner, at most; the rest cost a look at both servers again. */
+const MAX_KNOWN_MOVED = 200_000;
+
+/** Where one key's commands go under one view. */
+export interface Route {
+  readonly view: View;
+  /** The key as it goes over the wire, latin1 text. */
+  readonly key: string;
+  readonly hash: number;
+  /** `plain`: one server answers for the key. `dual` (phase D, not known to have moved): rules P, M and R at `source` and `node`. */
+  readonly kind: "plain" | "dual";
+  /** Phase F or D, and the old owner is not the new one. */
+  readonly moving: boolean;
+  /** The server whose answer counts: in F the old owner, else the new one. */
+  readonly node: NodeRecord;
+  /** The old owner of a moving key. */
+  readonly source: NodeRecord | undefined;
+  /** The ring point whose index set lists the key at `node`. */
+  readonly point: number;
+  /** A placeholder may stand where the key is: conditional commands look first (rule M). */
+  readonly careful: boolean;
+}
+
+export class View {
+  readonly document: TopologyDocument;
+  /** Redis' own run id when the document was last read. */
+  redisRunId: string;
+  /** Monotonic ms at which the latest read that showed this document began (rule T). */
+  confirmedAt: number;
+  /** Attempts under way under this view. */
+  inFlight = 0;
+  /** Servers carry no fences: a client without Redis. */
+  readonly unfenced: boolean;
+  /** Resolves when another view takes this one's place. */
+  readonly superseded: Promise<void>;
+  readonly ring: Ring;
+  /** In F, D and while settling: the arcs that change point or owner. */
+  readonly diff: RingDiff | undefined;
+  #supersede!: () => void;
+  readonly #owners: readonly NodeRecord[];
+  readonly #previousByName: ReadonlyMap<string, NodeRecord>;
+  readonly #knownMoved = new Set<string>();
+
+  constructor(document: TopologyDocument, redisRunId: string, confirmedAt: number, unfenced = false) {
+    this.document = document;
+    this.redisRunId = redisRunId;
+    this.confirmedAt = confirmedAt;
+    this.unfenced = unfenced;
+    this.superseded = new Promise((resolve) => {
+      this.#supersede = resolve;
+    });
+    this.ring = ringOf(document, document.nodes);
+    const byName = new Map(document.nodes.map((node) => [node.name, node]));
+    this.#owners = this.ring.nodes.map((node) => byName.get(node.name)!);
+    this.#previousByName = new Map((document.previousNodes ?? []).map((node) => [node.name, node]));
+    if (document.previousNodes !== null) {
+      this.diff = diffRings(ringOf(document, document.previousNodes), this.ring, (from, to) => {
+        return this.#previousByName.get(from.name)?.index === byName.get(to.name)?.index;
+      });
+    }
+  }
+
+  /** False while Redis has failed over since this document was published: the document may not be the latest. */
+  get confirmed(): boolean {
+    return this.unfenced || this.document.runId === this.redisRunId;
+  }
+
+  supersede(): void {
+    this.#supersede();
+  }
+
+  /** The new ring's owner of a hash. */
+  owner(hash: number): NodeRecord {
+    return this.#owners[this.ring.ownerAt(this.ring.locate(hash))]!;
+  }
+
+  /** The owner before the change under way; the owner itself when there is none. */
+  previousOwner(hash: number): NodeRecord {
+    const arc = this.diff?.find(hash);
+    return arc?.moves ? this.#previousByName.get(arc.fromNode)! : this.owner(hash);
+  }
+
+  route(key: string, hash = keyHash(key)): Route {
+    const slot = this.ring.locate(hash);
+    const owner = this.#owners[this.ring.ownerAt(slot)]!;
+    const point = this.ring.pointAt(slot);
+    const arc = this.diff?.find(hash);
+    const plain = { view: this, key, hash, kind: "plain", moving: false, source: undefined } as const;
+    const { phase } = this.document;
+    if (arc === undefined) return { ...plain, node: owner, point, careful: false };
+    if (!arc.moves) return { ...plain, node: owner, point: phase === "F" ? arc.fromPoint : point, careful: false };
+    if (phase === "S") return { ...plain, node: owner, point, careful: true };
+    const source = this.#previousByName.get(arc.fromNode)!;
+    const moving = { view: this, key, hash, moving: true, source } as const;
+    if (phase === "F") return { ...moving, kind: "plain", node: source, point: arc.fromPoint, careful: false };
+    const kind = this.#knownMoved.has(key) ? "plain" : "dual";
+    return { ...moving, kind, node: owner, point, careful: true };
+  }
+
+  /** After P: nothing of the key is left at its old owner, nor can it come back there in this phase. */
+  rememberMoved(key: string): void {
+    if (this.#knownMoved.size >= MAX_KNOWN_MOVED) this.#knownMoved.clear();
+    this.#knownMoved.add(key);
+  }
+}
+
+/** The ring that a document's nodes make. */
+export function ringOf(document: TopologyDocument, nodes: readonly NodeRecord[]): Ring {
+  return new Ring(
+    nodes.map(({ name, weight, vnodes }) => ({
+      name,
+      ...(weight === undefined ? {} : { weight }),
+      ...(vnodes === undefined ? {} : { vnodes }),
+    })),
+    { compat: document.ring.compat },
+  );
+}

@@ -1,0 +1,105 @@
+/**
+ * The topology document: all that routing depends on, immutable per publication, kept in Redis (docs/protocol.md, "State").
+ *
+ *   S stable ── F fencing ── D dual ── S (settling) ── S
+ *                  └─ abort ─ S
+ *
+ * The only writer is a compare-and-set on `id`, so there is one history however many processes publish.
+ */
+import { randomBytes } from "node:crypto";
+import { RingshiftError } from "../errors.ts";
+
+export const DOCUMENT_VERSION = 1;
+
+/** S: every key has one owner. F: fences are about to rise. D: moving keys have an old and a new owner. */
+export type Phase = "S" | "F" | "D";
+
+export type Compat = "ringshift" | "libketama" | "libmemcached";
+
+/** A Memcached server of the cluster. The name is what is hashed; the address may change without moving a key. */
+export interface NodeRecord {
+  /** Integer given at joining, never used again. Two records are the same node when their indexes are equal. */
+  readonly index: number;
+  readonly name: string;
+  /** `host:port` */
+  readonly address: string;
+  /** 160 points per unit. A node has weight or vnodes, never both; neither means weight 1. */
+  readonly weight?: number;
+  /** md5 rounds of four points each. */
+  readonly vnodes?: number;
+}
+
+/** What an operator asked for, so that the same command can be recognised and resumed. */
+export interface Operation {
+  readonly id: string;
+  /** The command in words, `add-node 10.0.0.4:11211` for example. Equal texts are the same change. */
+  readonly command: string;
+  /** ISO 8601 time at which F was published. */
+  readonly startedAt: string;
+}
+
+export interface TopologyDocument {
+  readonly version: number;
+  /** Unique per publication; tells two documents of one epoch apart. */
+  readonly id: string;
+  readonly epoch: number;
+  readonly phase: Phase;
+  readonly ring: { readonly compat: Compat; readonly hashTags: boolean };
+  /** In S all nodes; in F and D those of the new ring (B). */
+  readonly nodes: readonly NodeRecord[];
+  /** In F and D, and in S while settling: the nodes of the old ring (A). */
+  readonly previousNodes: readonly NodeRecord[] | null;
+  /** Per node name the number its fence item has to show. */
+  readonly fences: Readonly<Record<string, number>>;
+  /** A migration has just ended: stragglers of it may still have packets or placeholders about. */
+  readonly settling: boolean;
+  /** Generation of the key index; a sweep raises it. */
+  readonly generation: number;
+  /** Completed migrations. */
+  readonly migrations: number;
+  /** The index the next joining node gets. */
+  readonly nextIndex: number;
+  /** Run id of the Redis process this document was published under. */
+  readonly runId: string;
+  /** Nodes whose part of the index may have gaps since Redis failed over: a migration reads these servers by metadump. */
+  readonly untrusted: readonly string[];
+  /** The change under way, or the last one while settling. */
+  readonly operation: Operation | null;
+}
+
+/** 64 random bits in hexadecimal: document ids, incarnations, nonces, client ids. */
+export function randomId(): string {
+  return randomBytes(8).toString("hex");
+}
+
+/** The document that follows `current` in time: next epoch, new id, published under `runId`. */
+export function successor(
+  current: TopologyDocument,
+  runId: string,
+  changes: Partial<Omit<TopologyDocument, "version" | "id" | "epoch" | "runId">>,
+): TopologyDocument {
+  return { ...current, ...changes, id: randomId(), epoch: current.epoch + 1, runId };
+}
+
+/** @throws RingshiftError UNSUPPORTED_DOCUMENT */
+export function parseDocument(text: string): TopologyDocument {
+  const document = JSON.parse(text) as TopologyDocument;
+  if (document.version !== DOCUMENT_VERSION) {
+    throw new RingshiftError(
+      "UNSUPPORTED_DOCUMENT",
+      `The topology document has version ${document.version}, this ringshift knows ${DOCUMENT_VERSION}: upgrade ringshift here.`,
+    );
+  }
+  return document;
+}
+
+export function nodeByName(document: TopologyDocument, name: string): NodeRecord | undefined {
+  return document.nodes.find((node) => node.name === name);
+}
+
+/** Every node that may hold keys under this document, old and new. */
+export function allNodes(document: TopologyDocument): NodeRecord[] {
+  const nodes = new Map<number, NodeRecord>();
+  for (const node of [...document.nodes, ...(document.previousNodes ?? [])]) nodes.set(node.index, node);
+  return [...nodes.values()];
+}

@@ -1,0 +1,276 @@
+/** The topology store on Redis, by ioredis. One connection for commands, a second one for announcements. */
+import { Redis, type RedisOptions } from "ioredis";
+import { RingshiftError } from "../errors.ts";
+import { parseDocument, type TopologyDocument } from "./document.ts";
+import type { Namespace } from "./namespace.ts";
+import * as scripts from "./scripts.ts";
+import {
+  type JournalEntry,
+  type PointEntries,
+  type Publication,
+  REGISTRATION_MS,
+  type Registration,
+  type Snapshot,
+  type TopologyStore,
+} from "./store.ts";
+
+/** Keys of one RECORD call at most, so that no script holds Redis for long. */
+const MAX_KEYS_PER_CALL = 10_000;
+const SCAN_COUNT = 1_000;
+const COMMAND_TIMEOUT_MS = 1_000;
+
+export class RedisStore implements TopologyStore {
+  readonly #redis: Redis;
+  #subscriber: Redis | undefined;
+  readonly #namespace: Namespace;
+  readonly #url: string;
+
+  /** @param url `redis://[[user]:password@]host[:port][/db]`, `rediss://` for TLS */
+  constructor(url: string, namespace: Namespace) {
+    this.#namespace = namespace;
+    this.#url = url;
+    this.#redis = connect(url, {
+      commandTimeout: COMMAND_TIMEOUT_MS,
+      maxRetriesPerRequest: 1,
+      connectTimeout: COMMAND_TIMEOUT_MS,
+    });
+    for (const [name, lua] of Object.entries(COMMANDS)) this.#redis.defineCommand(name, { lua });
+  }
+
+  async read(): Promise<Snapshot> {
+    const [doc, runId] = (await this.#run("rsRead", [this.#namespace.topology], [])) as [string | null, string];
+    return { document: doc === null ? null : parseDocument(doc), runId };
+  }
+
+  async publish(expectedId: string | null, document: TopologyDocument, requiredRunId = ""): Promise<Publication> {
+    const { topology, channel } = this.#namespace;
+    const args = [expectedId ?? "", document.id, JSON.stringify(document), requiredRunId, channel];
+    return (await this.#run("rsPublish", [topology], args)) as Publication;
+  }
+
+  async record(generation: number, entries: readonly PointEntries[]): Promise<string | null> {
+    let id: string | null = null;
+    for (const part of split(entries)) {
+      const { keys, args } = this.#sets(generation, part);
+      id = (await this.#run("rsRecord", keys, args)) as string | null;
+    }
+    return id;
+  }
+
+  async removeEntries(documentId: string, generation: number, entries: readonly PointEntries[]): Promise<boolean> {
+    for (const part of split(entries)) {
+      const { keys, args } = this.#sets(generation, part);
+      if ((await this.#run("rsUnrecord", keys, [...args, documentId])) !== 1) return false;
+    }
+    return true;
+  }
+
+  async heartbeat(registration: Registration, knownId: string | null) {
+    const { topology, clients, acknowledged } = this.#namespace;
+    const args = [registration.clientId, registration.acknowledged, REGISTRATION_MS, knownId ?? ""];
+    const [doc, id, runId] = (await this.#run("rsHeartbeat", [topology, clients, acknowledged], args)) as [
+      string | null,
+      string | null,
+      string,
+    ];
+    if (id === null) return { document: null, runId };
+    return { document: doc === null ? undefined : parseDocument(doc), runId };
+  }
+
+  async unregister(clientId: string): Promise<void> {
+    await this.#do((redis) => redis.zrem(this.#namespace.clients, clientId));
+    await this.#do((redis) => redis.hdel(this.#namespace.acknowledged, clientId));
+  }
+
+  async unacknowledged(epoch: number): Promise<string[]> {
+    const { clients, acknowledged } = this.#namespace;
+    return (await this.#run("rsUnacknowledged", [clients, acknowledged], [epoch])) as string[];
+  }
+
+  async *entries(generation: number, point: number): AsyncIterable<string[]> {
+    const name = this.#namespace.keysOf(generation, point);
+    let cursor: string | Buffer = "0";
+    do {
+      const from: string | Buffer = cursor;
+      const [next, page]: [Buffer, Buffer[]] = await this.#do((redis) =>
+        redis.sscanBuffer(name, from, "COUNT", SCAN_COUNT),
+      );
+      cursor = next.toString("latin1");
+      if (page.length > 0) yield page.map((key) => key.toString("latin1"));
+    } while (cursor !== "0");
+  }
+
+  async counts(generation: number, points: readonly number[]): Promise<number[]> {
+    if (points.length === 0) return [];
+    const counts: number[] = [];
+    for (let from = 0; from < points.length; from += SCAN_COUNT) {
+      const replies = await this.#do(async (redis) => {
+        const pipeline = redis.pipeline();
+        for (const point of points.slice(from, from + SCAN_COUNT)) {
+          pipeline.scard(this.#namespace.keysOf(generation, point));
+        }
+        return pipeline.exec();
+      });
+      for (const [error, count] of replies ?? []) {
+        if (error) throw this.#unreachable(error);
+        counts.push(count as number);
+      }
+    }
+    return counts;
+  }
+
+  /** Takes or renews the coordinator's lease for `ms`; answers who holds it now. */
+  async lease(holder: string, ms: number): Promise<string> {
+    return (await this.#run("rsLease", [this.#namespace.lease], [holder, ms])) as string;
+  }
+
+  async releaseLease(holder: string): Promise<void> {
+    await this.#run("rsRelease", [this.#namespace.lease], [holder]);
+  }
+
+  async leaseHolder(): Promise<string | null> {
+    return this.#do((redis) => redis.get(this.#namespace.lease));
+  }
+
+  async readJournal(): Promise<JournalEntry | undefined> {
+    const fields = await this.#do((redis) => redis.hgetall(this.#namespace.journal));
+    if (fields.operation === undefined) return undefined;
+    return {
+      operation: fields.operation,
+      state: fields.state as JournalEntry["state"],
+      moved: Number(fields.moved ?? 0),
+    };
+  }
+
+  async writeJournal(entry: JournalEntry): Promise<void> {
+    await this.#do((redis) => redis.hset(this.#namespace.journal, { ...entry }));
+  }
+
+  /** The points whose sets the change under way has copied once. */
+  async copiedPoints(): Promise<Set<number>> {
+    return new Set((await this.#do((redis) => redis.smembers(this.#namespace.copied))).map(Number));
+  }
+
+  async addCopiedPoint(point: number): Promise<void> {
+    await this.#do((redis) => redis.sadd(this.#namespace.copied, point));
+  }
+
+  async clearCopiedPoints(): Promise<void> {
+    await this.#do((redis) => redis.del(this.#namespace.copied));
+  }
+
+  /** @throws RingshiftError REDIS_EVICTS when memory pressure could drop the topology or the index */
+  async checkEviction(): Promise<void> {
+    const memory = await this.#do((redis) => redis.info("memory"));
+    const policy = /maxmemory_policy:(\S+)/.exec(memory)?.[1] ?? "noeviction";
+    if (policy.startsWith("allkeys-")) {
+      throw new RingshiftError(
+        "REDIS_EVICTS",
+        `Redis has maxmemory-policy ${policy}, which could drop the key index: run redis-cli CONFIG SET maxmemory-policy noeviction`,
+      );
+    }
+  }
+
+  /** Calls back with the id of every document announced, and after every reconnection (an announcement may have been missed). */
+  async subscribe(announced: () => void): Promise<void> {
+    const subscriber = connect(this.#url, { maxRetriesPerRequest: null });
+    this.#subscriber = subscriber;
+    subscriber.on("message", announced);
+    subscriber.on("ready", announced);
+    await this.#guard(subscriber.subscribe(this.#namespace.channel));
+  }
+
+  async close(): Promise<void> {
+    this.#subscriber?.disconnect();
+    this.#redis.disconnect();
+  }
+
+  #sets(generation: number, entries: readonly PointEntries[]) {
+    const keys = [this.#namespace.topology];
+    const counts: number[] = [];
+    const members: (string | Buffer)[] = [];
+    for (const { point, keys: listed } of entries) {
+      keys.push(this.#namespace.keysOf(generation, point));
+      counts.push(listed.length);
+      for (const key of listed) members.push(bytes(key));
+    }
+    return { keys, args: [...counts, ...members] };
+  }
+
+  #run(command: keyof typeof COMMANDS, keys: readonly string[], args: readonly (string | number | Buffer)[]) {
+    return this.#do((redis) => {
+      const call = (redis as unknown as Record<string, (...words: unknown[]) => Promise<unknown>>)[command]!;
+      return call.call(redis, keys.length, ...keys, ...args);
+    });
+  }
+
+  #do<T>(call: (redis: Redis) => Promise<T>): Promise<T> {
+    return this.#guard(call(this.#redis));
+  }
+
+  async #guard<T>(reply: Promise<T>): Promise<T> {
+    try {
+      return await reply;
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+  }
+
+  #unreachable(cause: unknown): RingshiftError {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new RingshiftError(
+      "REDIS_UNREACHABLE",
+      `Redis at ${printable(this.#url)} does not answer (${why}): is it running? Name another with --redis or RINGSHIFT_REDIS.`,
+      { cause },
+    );
+  }
+}
+
+const COMMANDS = {
+  rsRead: scripts.READ,
+  rsPublish: scripts.PUBLISH,
+  rsRecord: scripts.RECORD,
+  rsUnrecord: scripts.UNRECORD,
+  rsHeartbeat: scripts.HEARTBEAT,
+  rsUnacknowledged: scripts.UNACKNOWLEDGED,
+  rsLease: scripts.LEASE,
+  rsRelease: scripts.RELEASE,
+};
+
+function connect(url: string, options: RedisOptions): Redis {
+  const retryStrategy = (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000);
+  const redis = new Redis(url, { ...options, retryStrategy, replyMapping: "legacy" as const });
+  redis.on("error", () => {}); // every call that fails rejects by itself; reconnecting is ioredis' business
+  return redis;
+}
+
+/** Bytes as they are on the wire: ioredis would send a string with chars above 0x7f as two bytes each. */
+function bytes(key: string): string | Buffer {
+  for (let i = 0; i < key.length; i++) if (key.charCodeAt(i) > 0x7f) return Buffer.from(key, "latin1");
+  return key;
+}
+
+/** Parts of at most MAX_KEYS_PER_CALL keys. */
+function* split(entries: readonly PointEntries[]): Iterable<PointEntries[]> {
+  let part: PointEntries[] = [];
+  let size = 0;
+  for (const { point, keys } of entries) {
+    for (let from = 0; from < keys.length; ) {
+      const take = Math.min(keys.length - from, MAX_KEYS_PER_CALL - size);
+      part.push({ point, keys: keys.slice(from, from + take) });
+      from += take;
+      size += take;
+      if (size === MAX_KEYS_PER_CALL) {
+        yield part;
+        part = [];
+        size = 0;
+      }
+    }
+  }
+  if (part.length > 0) yield part;
+}
+
+/** The URL without its password, for messages. */
+function printable(url: string): string {
+  return url.replace(/\/\/([^@/]*)@/, "//");
+}

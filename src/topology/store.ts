@@ -1,0 +1,59 @@
+/** What the protocol asks of Redis. `redis-store.ts` implements it; the model's simulated Redis does too. */
+import type { TopologyDocument } from "./document.ts";
+
+/** The document and, from the same script, Redis' own run id. */
+export interface Snapshot {
+  /** Null: this Redis knows no cluster of the namespace. */
+  readonly document: TopologyDocument | null;
+  readonly runId: string;
+}
+
+/** `changed`: another document was there. `failover`: Redis' run id is not the one required. In both cases nothing was written. */
+export type Publication = "published" | "changed" | "failover";
+
+/** Keys to add to the set of one point. Keys are latin1 text, one char a byte. */
+export interface PointEntries {
+  readonly point: number;
+  readonly keys: readonly string[];
+}
+
+export interface Registration {
+  readonly clientId: string;
+  /** No operation that began under an older epoch is in flight any more. */
+  readonly acknowledged: number;
+}
+
+export interface JournalEntry {
+  readonly operation: string;
+  readonly state: "copying" | "cleaning" | "done";
+  readonly moved: number;
+}
+
+/** Every call rejects with RingshiftError REDIS_UNREACHABLE when Redis does not answer, or answers an error. */
+export interface TopologyStore {
+  read(): Promise<Snapshot>;
+  /**
+   * Compare-and-set on the id of the document that is there (null: none) and, when given, on Redis' run id.
+   * A publication that was answered `changed` because it had run before (a resent command) counts as published.
+   */
+  publish(expectedId: string | null, document: TopologyDocument, requiredRunId?: string): Promise<Publication>;
+  /** Adds the entries, then answers the id of the document. */
+  record(generation: number, entries: readonly PointEntries[]): Promise<string | null>;
+  /** Registers the client for `REGISTRATION_MS` and reads as `read` does; the document is undefined when its id is `knownId`. */
+  heartbeat(
+    registration: Registration,
+    knownId: string | null,
+  ): Promise<{ readonly document: TopologyDocument | null | undefined; readonly runId: string }>;
+  unregister(clientId: string): Promise<void>;
+  /** Registered clients that have not acknowledged the epoch. */
+  unacknowledged(epoch: number): Promise<string[]>;
+  /** The keys of one point's set, in pages. A key may come twice. */
+  entries(generation: number, point: number): AsyncIterable<string[]>;
+  /** Number of entries per point, in the order of `points`. */
+  counts(generation: number, points: readonly number[]): Promise<number[]>;
+  /** Removes entries, only while the document's id is still `documentId`. Answers whether it did. */
+  removeEntries(documentId: string, generation: number, entries: readonly PointEntries[]): Promise<boolean>;
+}
+
+/** A registration ends this long after the last heartbeat: a killed client holds nobody up for longer. */
+export const REGISTRATION_MS = 5_000;
