@@ -4,8 +4,8 @@
  *   call ─► wire key, hash ─► operate (attempts, rule V) ─► read.ts / mutate.ts (rules R, M, P) ─► transport (one flush a tick)
  */
 import { type ErrorCode, RingshiftError } from "../errors.ts";
-import { exptimeOf } from "../memcached/commands.ts";
-import type { ConnectionRef } from "../memcached/exchange.ts";
+import { exptimeOf, metaArithmetic, metaDelete, metaGet, metaSet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import type { ConnectionRef, Reply } from "../memcached/exchange.ts";
 import { toWireKey } from "../memcached/key.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { read } from "../protocol/read.ts";
@@ -14,6 +14,7 @@ import type { Route } from "../protocol/view.ts";
 import { keyHash } from "../ring/index.ts";
 import type { Phase } from "../topology/document.ts";
 import { decode, encode } from "./codec.ts";
+import { DirectWay, UNDECIDED } from "./direct.ts";
 import { Lanes } from "./lanes.ts";
 import { type Call, type OperateOptions, operate } from "./operate.ts";
 import type { OpenSession } from "./session.ts";
@@ -67,6 +68,7 @@ export class Client {
   readonly #open: OpenSession;
   readonly #options: OperateOptions;
   readonly #lanes = new Lanes();
+  readonly #direct: DirectWay;
   readonly #connections = new WeakMap<CasToken, ConnectionRef>();
   #closed = false;
 
@@ -74,14 +76,21 @@ export class Client {
   constructor(open: OpenSession, options: OperateOptions) {
     this.#open = open;
     this.#options = options;
+    this.#direct = new DirectWay(open.session, open.pool, this.#lanes, options);
   }
 
   /** The value, or undefined on a miss. @throws RingshiftError */
   async get<T = unknown>(key: string): Promise<T | undefined> {
-    return this.#run(key, false, true, async (session, route) => {
-      const found = await read(session, route, "v f c");
+    const wire = this.#wire(key);
+    const hash = keyHash(wire);
+    const attempt = async (route: Route) => {
+      const found = await read(this.#open.session, route, "v f c");
       return found && (decode(found.reply.value!, found.reply.flags ?? 0) as T);
-    });
+    };
+    const call = { key, wire, hash, write: false, repeatable: true, attempt };
+    const route = this.#direct.open(wire, hash);
+    if (route === undefined) return this.#operate(call);
+    return this.#direct.send(route, call, metaGet(wire, "v f"), answerGet<T>);
   }
 
   /** The value and a token for `cas`, or undefined on a miss. @throws RingshiftError */
@@ -102,17 +111,22 @@ export class Client {
     const list = [...new Set(keys)];
     const values = await all(list.map((key) => this.get<T>(key)));
     const found = new Map<string, T>();
-    list.forEach((key, i) => {
-      const value = values[i];
-      if (value !== undefined) found.set(key, value);
-    });
+    for (const [i, value] of values.entries()) if (value !== undefined) found.set(list[i]!, value);
     return found;
   }
 
   /** Stores the value. @throws RingshiftError, AMBIGUOUS_WRITE when the effect is unknown */
   async set(key: string, value: unknown, options: WriteOptions = {}): Promise<true> {
     const item = this.#item(key, value, options);
-    return this.#run(key, true, true, (session, route) => mutate.set(session, route, item));
+    const wire = this.#wire(key);
+    const hash = keyHash(wire);
+    const { session } = this.#open;
+    const attempt = (route: Route) => mutate.set(session, route, item);
+    const call = { key, wire, hash, write: true, repeatable: true, attempt };
+    const route = this.#direct.open(wire, hash);
+    if (route === undefined || !mutate.canStoreAtOnce(session, route, item)) return this.#operate(call);
+    const command = metaSet(wire, item.data, { flags: item.flags, ttl: item.exptime });
+    return this.#direct.send(route, call, command, answerSet);
   }
 
   /**
@@ -160,7 +174,13 @@ export class Client {
 
   /** True when there was a value to delete. @throws RingshiftError */
   async delete(key: string): Promise<boolean> {
-    return this.#run(key, true, true, (session, route) => mutate.remove(session, route));
+    const wire = this.#wire(key);
+    const hash = keyHash(wire);
+    const attempt = (route: Route) => mutate.remove(this.#open.session, route);
+    const call = { key, wire, hash, write: true, repeatable: true, attempt };
+    const route = this.#direct.open(wire, hash);
+    if (route === undefined) return this.#operate(call);
+    return this.#direct.send(route, call, metaDelete(wire), answerDelete);
   }
 
   /** As `delete`. */
@@ -233,14 +253,21 @@ export class Client {
     if (whole < 0n || whole > MAX_DELTA) {
       throw new RingshiftError("INVALID_OPTION", `The delta is a whole number, 0 or more, not ${delta}.`, { key });
     }
-    const text = await this.#run(key, true, false, (session, route) =>
-      mutate.arithmetic(session, route, whole, decrement),
-    );
+    const wire = this.#wire(key);
+    const hash = keyHash(wire);
+    const attempt = (route: Route) => mutate.arithmetic(this.#open.session, route, whole, decrement);
+    const call = { key, wire, hash, write: true, repeatable: false, attempt };
+    const route = this.#direct.open(wire, hash);
+    const command = metaArithmetic(wire, { delta: whole, decrement });
+    const text = await (route === undefined
+      ? this.#operate(call)
+      : this.#direct.send(route, call, command, answerCount));
     return text === undefined ? undefined : Number(text);
   }
 
   #item(key: string, value: unknown, options: WriteOptions): mutate.Item {
-    return { ...encode(value, key), exptime: this.#exptime(key, options.ttl ?? 0) };
+    const { data, flags } = encode(value, key);
+    return { data, flags, exptime: this.#exptime(key, options.ttl ?? 0) };
   }
 
   #exptime(key: string, ttl: number): number {
@@ -264,9 +291,33 @@ export class Client {
     const { session } = this.#open;
     const wire = this.#wire(key);
     const hash = keyHash(wire);
-    const call: Call<T> = { key, wire, hash, write, repeatable, attempt: (route) => attempt(session, route) };
-    return this.#lanes.run(wire, () => operate(session, this.#options, call));
+    return this.#operate({ key, wire, hash, write, repeatable, attempt: (route) => attempt(session, route) });
   }
+
+  #operate<T>(call: Call<T>): Promise<T> {
+    return this.#lanes.run(call.wire, () => operate(this.#open.session, this.#options, call));
+  }
+}
+
+function answerGet<T>(reply: Reply): T | undefined | typeof UNDECIDED {
+  if (reply.status === "EN") return undefined;
+  if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
+  return decode(reply.value!, reply.flags ?? 0) as T;
+}
+
+function answerSet(reply: Reply, route: Route): true {
+  mutate.expect(route, reply, "HD");
+  return true;
+}
+
+function answerDelete(reply: Reply, route: Route): boolean {
+  return mutate.expect(route, reply, "HD", "NF") === "HD";
+}
+
+function answerCount(reply: Reply, route: Route): string | undefined | typeof UNDECIDED {
+  const status = mutate.expect(route, reply, "VA", "NF", "CLIENT_ERROR");
+  if (status === "CLIENT_ERROR") return UNDECIDED;
+  return status === "NF" ? undefined : reply.value!.toString("latin1").trim();
 }
 
 function failure(code: ErrorCode, message: string, key: string): RingshiftError {

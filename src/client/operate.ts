@@ -30,15 +30,28 @@ export interface Call<T> {
   readonly attempt: (route: Route) => Promise<T>;
 }
 
+/** A first attempt that is under way already, in the view it was entered under. */
+export interface Begun<T> {
+  readonly view: View;
+  readonly attempt: () => Promise<T>;
+}
+
 /** @throws RingshiftError */
-export async function operate<T>(session: Session, options: OperateOptions, call: Call<T>): Promise<T> {
+export async function operate<T>(
+  session: Session,
+  options: OperateOptions,
+  call: Call<T>,
+  begun?: Begun<T>,
+): Promise<T> {
   const deadline = session.clock.now() + options.timeoutMs;
   let failures = 0;
   for (let tries = 0; ; tries++) {
-    const view = session.enter();
+    const first = tries === 0 ? begun : undefined;
+    const view = first?.view ?? session.enter();
     let moving = false;
     let cause: unknown;
     try {
+      if (first !== undefined) return await first.attempt();
       const route = view.route(call.wire, call.hash);
       moving = route.moving;
       if (moving && call.write && view.document.phase === "F") throw new Retry();

@@ -127,7 +127,7 @@ async function keepUp(
     void beat().then(() => (caretaker && !stopped ? caretake(session, store) : undefined));
   }, HEARTBEAT_MS);
   await store.subscribe(() => {
-    if (!stopped) void session.refresh();
+    if (!stopped) void beat(); // also where a document of an unknown version is met
   });
   await beat();
   return async () => {
@@ -145,8 +145,9 @@ async function heartbeat(session: Session, store: RedisStore, clientId: string):
     const seen = await store.heartbeat(registration, session.view.document.id);
     await session.observe(seen.document, seen.runId, askedAt);
   } catch (error) {
-    if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
-    session.redisFailed();
+    if (!isRingshiftError(error)) throw error;
+    if (error.code === "REDIS_UNREACHABLE") session.redisFailed();
+    else session.refuse(error);
   }
 }
 

@@ -29,6 +29,12 @@ export class ItemLimits {
     return undefined;
   }
 
+  /** True when the item is known to fit. */
+  fits(node: Endpoint, keyBytes: number, valueBytes: number): boolean {
+    const size = OVERHEAD + keyBytes + valueBytes;
+    return size <= SMALLEST_LIMIT || size <= (this.#limits.get(node.address) ?? 0);
+  }
+
   /** The server may have restarted with another limit. */
   forget(node: Endpoint): void {
     this.#limits.delete(node.address);

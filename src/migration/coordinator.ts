@@ -58,7 +58,7 @@ export class Coordinator {
     await this.#confirmed();
     let resumed = false;
     const { document } = await this.#session.look();
-    if (document.operation?.command === command && (await this.#unfinished(document))) {
+    if (await this.#unfinished(command, document)) {
       resumed = true;
     } else {
       if (document.phase !== "S") {
@@ -74,10 +74,11 @@ export class Coordinator {
     return this.#carryOn(command, plan, started, resumed);
   }
 
-  async #unfinished(document: TopologyDocument): Promise<boolean> {
-    if (document.phase !== "S") return true;
+  /** The same change is under way, or its coordinator died between S and the end of the cleaning. */
+  async #unfinished(command: string, document: TopologyDocument): Promise<boolean> {
+    if (document.phase !== "S") return document.operation?.command === command;
     const journal = await this.#store.readJournal();
-    return journal?.operation === document.operation?.id && journal?.state === "cleaning";
+    return journal?.command === command && journal.state === "cleaning";
   }
 
   /** S → F. */
@@ -104,7 +105,7 @@ export class Coordinator {
       operation: { id: this.#session.clock.randomId(), command, startedAt: new Date().toISOString() },
     });
     await this.#store.clearCopiedPoints();
-    await this.#store.writeJournal({ operation: next.operation!.id, state: "copying", moved: 0 });
+    await this.#store.writeJournal({ operation: next.operation!.id, command, state: "copying", moved: 0 });
     const outcome = await this.#store.publish(document.id, next, next.runId);
     if (outcome !== "published") {
       throw new RingshiftError(
@@ -121,7 +122,9 @@ export class Coordinator {
     let copySeconds = 0;
     for (let i = 0; i < TRIES; i++) {
       const view = await this.#session.look();
-      if (view.document.operation?.command !== command) throw taken(view.document);
+      const ours = view.document.operation?.command === command;
+      const settled = !ours && (await this.#unfinished(command, view.document)); // the clients were faster
+      if (!ours && !settled) throw taken(view.document);
       switch (view.document.phase) {
         case "F":
           await this.#fence(view);
@@ -134,7 +137,6 @@ export class Coordinator {
           break;
         }
         case "S": {
-          if (view.document.migrations === 0 && !view.document.settling) throw taken(view.document);
           const report = this.#reportOf(command, view, plan, copied, copySeconds, started, resumed);
           await this.#finish(view);
           this.#report({ step: "done", report });
@@ -148,16 +150,12 @@ export class Coordinator {
   async #fence(view: View): Promise<void> {
     this.#report({ step: "fencing", epoch: view.document.epoch });
     await waitForDrain(this.#session, view.document.epoch);
-    if ((await arm(this.#session, view)) !== "aborted") return;
-    throw new RingshiftError(
-      "NODE_DOWN",
-      "A server that loses or gains keys did not answer; the old ring stands. See ringshift status, then run the command again.",
-    );
+    if ((await arm(this.#session, view)) === "aborted") throw takenBack();
   }
 
   /** D → S. Undefined when another process has published in between. */
   async #copy(view: View): Promise<CopyResult | undefined> {
-    const operation = view.document.operation!.id;
+    const { id: operation, command } = view.document.operation!;
     let moved = (await this.#store.readJournal())?.moved ?? 0;
     const copier = new Copier(this.#session, view, {
       onProgress: this.#report,
@@ -167,7 +165,7 @@ export class Coordinator {
       pointDone: async (point, count) => {
         moved += count;
         await this.#store.addCopiedPoint(point);
-        await this.#store.writeJournal({ operation, state: "copying", moved });
+        await this.#store.writeJournal({ operation, command, state: "copying", moved });
       },
     });
     let result: CopyResult;
@@ -177,7 +175,7 @@ export class Coordinator {
       if (error instanceof ViewEnded) return undefined;
       throw error;
     }
-    await this.#store.writeJournal({ operation, state: "cleaning", moved });
+    await this.#store.writeJournal({ operation, command, state: "cleaning", moved });
     const { document } = view;
     const next = successor(document, document.runId, {
       phase: "S",
@@ -192,10 +190,9 @@ export class Coordinator {
   async #finish(view: View): Promise<void> {
     this.#report({ step: "cleaning" });
     await this.#clean(view);
-    const operation = view.document.operation!.id;
     await settle(this.#session, () => this.#report({ step: "settling" }));
     const journal = await this.#store.readJournal();
-    await this.#store.writeJournal({ operation, state: "done", moved: journal?.moved ?? 0 });
+    if (journal !== undefined) await this.#store.writeJournal({ ...journal, state: "done" });
     await this.#store.clearCopiedPoints();
   }
 
@@ -344,7 +341,15 @@ function shapeOf(document: TopologyDocument): { setsTotal: number; ringShare: nu
   return { setsTotal: before.ring.size, ringShare: diff.movedShare, idealShare: diff.movedShare };
 }
 
+function takenBack(): RingshiftError {
+  return new RingshiftError(
+    "NODE_DOWN",
+    "A server that loses or gains keys did not answer, so the old ring stands. See ringshift status, then run the command again.",
+  );
+}
+
 function taken(document: TopologyDocument): RingshiftError {
-  const other = document.operation?.command ?? "none";
+  const other = document.operation?.command;
+  if (other === undefined) return takenBack();
   return new RingshiftError("MIGRATION_STOPPED", `Another change has taken over (${other}): see ringshift status.`);
 }

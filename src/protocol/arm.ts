@@ -9,7 +9,7 @@ import { isRingshiftError } from "../errors.ts";
 import { classicCas, metaGet } from "../memcached/commands.ts";
 import { formatFence, parseFence } from "../memcached/fence.ts";
 import { ExchangeError } from "../memcached/transport.ts";
-import { allNodes, type NodeRecord, successor } from "../topology/document.ts";
+import { allNodes, type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
 import { plant } from "./plant.ts";
 import type { Session } from "./session.ts";
 import type { View } from "./view.ts";
@@ -43,7 +43,7 @@ export async function arm(session: Session, view: View): Promise<Armed> {
       if ((await session.look()).document.id !== document.id) return "elsewhere";
     }
   }
-  return publish(session, successorOf(view, "D"), "armed");
+  return publish(session, view, successor(document, document.runId, { phase: "D" }), "armed");
 }
 
 /** F, step 3: until every registered client has drained, for GRACE_MS at most. */
@@ -57,7 +57,15 @@ export async function waitForDrain(session: Session, epoch: number): Promise<voi
 
 /** F taken back: S with the old nodes, fences as raised. Refused when Redis has failed over since F was published. */
 export async function abort(session: Session, view: View): Promise<Armed> {
-  return publish(session, successorOf(view, "S"), "aborted");
+  const { document } = view;
+  const next = successor(document, document.runId, {
+    phase: "S",
+    nodes: document.previousNodes!,
+    previousNodes: document.nodes,
+    settling: true,
+    operation: null,
+  });
+  return publish(session, view, next, "aborted");
 }
 
 /** The servers that lose or gain arcs: those whose fences F has given a new number. */
@@ -91,27 +99,9 @@ function unreachable(error: unknown): boolean {
   throw error;
 }
 
-function successorOf(view: View, phase: "D" | "S") {
-  const { document } = view;
-  return phase === "D"
-    ? { document: successor(document, document.runId, { phase }), expected: document.id }
-    : {
-        document: successor(document, document.runId, {
-          phase,
-          nodes: document.previousNodes!,
-          previousNodes: document.nodes,
-          settling: true,
-        }),
-        expected: document.id,
-      };
-}
-
-async function publish<T extends Armed>(
-  session: Session,
-  next: ReturnType<typeof successorOf>,
-  done: T,
-): Promise<T | "elsewhere"> {
-  const outcome = await session.store.publish(next.expected, next.document, next.document.runId);
+/** By compare-and-set, and only under the run id that the document was published under. */
+async function publish<T extends Armed>(session: Session, view: View, next: TopologyDocument, done: T) {
+  const outcome = await session.store.publish(view.document.id, next, view.document.runId);
   await session.look();
   return outcome === "published" ? done : "elsewhere";
 }

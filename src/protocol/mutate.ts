@@ -250,8 +250,14 @@ async function write(
   return exchanged;
 }
 
+/** True when a store needs nothing first: the key is recorded, or need not be, and the value is small enough to fit anywhere. */
+export function canStoreAtOnce(session: Session, route: Route, item: Item): boolean {
+  if (!route.view.unfenced && !session.recorder.knows(route.key, route.hash)) return false;
+  return session.limits?.fits(route.node, route.key.length, item.data.length) ?? true;
+}
+
 /** The reply's status, when it is one that the command may have. @throws RingshiftError SERVER_ERROR, PROTOCOL_ERROR */
-function expect(route: Route, reply: Reply, ...statuses: readonly string[]): string {
+export function expect(route: Route, reply: Reply, ...statuses: readonly string[]): string {
   if (statuses.includes(reply.status)) return reply.status;
   const text = `${reply.status} ${reply.message}`.trim();
   if (reply.status === "SERVER_ERROR") {

@@ -31,7 +31,7 @@ export function plantQuietly(session: Session, node: NodeRecord): Promise<void> 
   const mine = plant(session, node)
     .then(() => {})
     .catch((error: unknown) => {
-      if (!(error instanceof ExchangeError) && !isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
+      if (!(error instanceof ExchangeError) && !isRingshiftError(error)) throw error;
     })
     .finally(() => running.delete(node.name));
   running.set(node.name, mine);

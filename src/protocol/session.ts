@@ -29,7 +29,7 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly recorder: Recorder;
   /** What the servers take at most; without it values are sent unchecked. */
-  readonly limits?: Pick<ItemLimits, "check"> | undefined;
+  readonly limits?: Pick<ItemLimits, "check" | "fits"> | undefined;
 }
 
 /** What the protocol did in this process, in numbers that only grow. */
@@ -60,6 +60,7 @@ export class Session {
   /** Called when the epoch this session can acknowledge has grown. */
   onDrained: (epoch: number) => void = () => {};
   #view: View;
+  #refusal: RingshiftError | undefined;
   #redisFailedAt = Number.NEGATIVE_INFINITY;
   /** Older views under which attempts are still under way. */
   readonly #draining = new Set<View>();
@@ -116,12 +117,18 @@ export class Session {
     await this.#seen({ document: document === undefined ? this.#view.document : document, runId }, askedAt);
   }
 
+  /** This process cannot go on: the document is of a version that it does not know. Every later operation rejects with the error. */
+  refuse(error: RingshiftError): void {
+    this.#refusal = error;
+  }
+
   redisFailed(): void {
     this.#redisFailedAt = this.clock.now();
   }
 
-  /** Begins an attempt: the view it works under, to be given back to `leave`. */
+  /** Begins an attempt: the view it works under, to be given back to `leave`. @throws RingshiftError after `refuse` */
   enter(): View {
+    if (this.#refusal !== undefined) throw this.#refusal;
     this.#view.inFlight++;
     return this.#view;
   }
@@ -182,9 +189,10 @@ export class Session {
 
   /** Redis forgot: the newest document that anybody holds goes back, under its own, older run id, and so unconfirmed. */
   async #putBack(found: string | null, runId: string): Promise<void> {
-    this.recorder.forget();
     const own = this.#view;
-    if ((await this.store.publish(found, own.document)) === "published") own.redisRunId = runId;
+    if ((await this.store.publish(found, own.document)) !== "published") return; // somebody's newer one is there by now
+    this.recorder.forget();
+    own.redisRunId = runId;
   }
 
   #adopt(view: View): void {

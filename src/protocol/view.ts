@@ -6,7 +6,7 @@
  *
  * Views are immutable but for their counters; an attempt at an operation works under one view from its first to its last command.
  */
-import { diffRings, keyHash, Ring, type RingDiff } from "../ring/index.ts";
+import { type Arc, diffRings, keyHash, Ring, type RingDiff } from "../ring/index.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
 
 /** Keys that this process has seen arrive at their new owner, at most; the rest cost a look at both servers again. */
@@ -91,21 +91,43 @@ export class View {
     return arc?.moves ? this.#previousByName.get(arc.fromNode)! : this.owner(hash);
   }
 
+  /** Object literals of one shape, without spread: this runs for every command. */
   route(key: string, hash = keyHash(key)): Route {
     const slot = this.ring.locate(hash);
-    const owner = this.#owners[this.ring.ownerAt(slot)]!;
+    const node = this.#owners[this.ring.ownerAt(slot)]!;
     const point = this.ring.pointAt(slot);
     const arc = this.diff?.find(hash);
-    const plain = { view: this, key, hash, kind: "plain", moving: false, source: undefined } as const;
+    if (arc === undefined) {
+      return { view: this, key, hash, kind: "plain", moving: false, node, source: undefined, point, careful: false };
+    }
+    return this.#routeInChange(key, hash, node, point, arc);
+  }
+
+  #routeInChange(key: string, hash: number, owner: NodeRecord, point: number, arc: Arc): Route {
     const { phase } = this.document;
-    if (arc === undefined) return { ...plain, node: owner, point, careful: false };
-    if (!arc.moves) return { ...plain, node: owner, point: phase === "F" ? arc.fromPoint : point, careful: false };
-    if (phase === "S") return { ...plain, node: owner, point, careful: true };
-    const source = this.#previousByName.get(arc.fromNode)!;
-    const moving = { view: this, key, hash, moving: true, source } as const;
-    if (phase === "F") return { ...moving, kind: "plain", node: source, point: arc.fromPoint, careful: false };
-    const kind = this.#knownMoved.has(key) ? "plain" : "dual";
-    return { ...moving, kind, node: owner, point, careful: true };
+    const [kind, moving, source] = ["plain", false, undefined] as const;
+    if (!arc.moves) {
+      const listed = phase === "F" ? arc.fromPoint : point;
+      return { view: this, key, hash, kind, moving, node: owner, source, point: listed, careful: false };
+    }
+    if (phase === "S") return { view: this, key, hash, kind, moving, node: owner, source, point, careful: true };
+    const old = this.#previousByName.get(arc.fromNode)!;
+    if (phase === "F") {
+      return {
+        view: this,
+        key,
+        hash,
+        kind,
+        moving: true,
+        node: old,
+        source: old,
+        point: arc.fromPoint,
+        careful: false,
+      };
+    }
+    const known = this.#knownMoved.has(key);
+    const way = known ? "plain" : "dual";
+    return { view: this, key, hash, kind: way, moving: true, node: owner, source: old, point, careful: true };
   }
 
   /** After P: nothing of the key is left at its old owner, nor can it come back there in this phase. */

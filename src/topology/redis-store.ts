@@ -137,6 +137,7 @@ export class RedisStore implements TopologyStore {
     if (fields.operation === undefined) return undefined;
     return {
       operation: fields.operation,
+      command: fields.command ?? "",
       state: fields.state as JournalEntry["state"],
       moved: Number(fields.moved ?? 0),
     };

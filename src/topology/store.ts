@@ -23,8 +23,11 @@ export interface Registration {
   readonly acknowledged: number;
 }
 
+/** Progress of the change under way, or of the last one. */
 export interface JournalEntry {
+  /** Id of the operation in the document. */
   readonly operation: string;
+  readonly command: string;
   readonly state: "copying" | "cleaning" | "done";
   readonly moved: number;
 }
