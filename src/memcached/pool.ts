@@ -2,6 +2,7 @@
 import { RingshiftError } from "../errors.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Link, type LinkOptions } from "./link.ts";
+import { metadump } from "./metadump.ts";
 import { type Endpoint, ExchangeError, type Transport } from "./transport.ts";
 
 /** As for a link; the events say which server they are about. */
@@ -54,6 +55,10 @@ export class LinkPool implements Transport {
       throw error instanceof RingshiftError ? new ExchangeError(error, false) : error;
     }
     return link.exchange(commands, on);
+  }
+
+  dump(node: Endpoint): AsyncIterable<string> {
+    return metadump(node.address);
   }
 
   /**

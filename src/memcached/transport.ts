@@ -33,6 +33,11 @@ export interface Transport {
    * @throws ExchangeError
    */
   exchange(node: Endpoint, commands: readonly Command[], on?: ConnectionRef): Promise<Exchanged>;
+  /**
+   * The keys of all live items, as wire keys, by `lru_crawler metadump`. Not atomic: items that come or go meanwhile may be missed.
+   * @throws RingshiftError when the server cannot be read to the end
+   */
+  dump(node: Endpoint): AsyncIterable<string>;
 }
 
 /** What one exchange may hold: a flush of 64 commands and 256 KiB, less the get of the fence. */

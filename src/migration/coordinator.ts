@@ -14,12 +14,11 @@ import { settle } from "../protocol/settle.ts";
 import { View } from "../protocol/view.ts";
 import { diffRings, keyHash } from "../ring/index.ts";
 import { type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
-import type { RedisStore } from "../topology/redis-store.ts";
-import type { PointEntries } from "../topology/store.ts";
+import type { ChangeStore, PointEntries } from "../topology/store.ts";
 import { applyChange, type Change, commandText } from "./change.ts";
 import { Copier, type CopyResult, ViewEnded } from "./copier.ts";
 import { arcsByPoint, makePlan, type Plan, viewOf } from "./plan.ts";
-import { checkServer, type PrepareOptions, plantFirst, requireEmpty, standingFence } from "./prepare.ts";
+import { type PrepareOptions, type PrepareServers, prepareServers, standingFence } from "./prepare.ts";
 import type { ChangeReport, OnProgress } from "./progress.ts";
 import { purge } from "./purge.ts";
 
@@ -38,11 +37,13 @@ export interface ChangeOptions extends PrepareOptions {
 
 export class Coordinator {
   readonly #session: Session;
-  readonly #store: RedisStore;
+  readonly #store: ChangeStore;
   readonly #options: ChangeOptions;
   readonly #report: OnProgress;
+  readonly #prepare: PrepareServers;
 
-  constructor(session: Session, store: RedisStore, options: ChangeOptions) {
+  constructor(session: Session, store: ChangeStore, options: ChangeOptions, prepare: PrepareServers = prepareServers) {
+    this.#prepare = prepare;
     this.#session = session;
     this.#store = store;
     this.#options = options;
@@ -87,7 +88,12 @@ export class Coordinator {
     const { nodes, nextIndex } = applyChange(document, change);
     viewOf({ ...document, nodes }); // bad weights and vnode counts are refused here, before anything is touched
     const joining = nodes.filter((node) => !document.nodes.some((other) => other.index === node.index));
-    await this.#prepare(document, joining);
+    if (joining.length > 0) {
+      const versions = await this.#prepare(this.#session, joining, document.epoch, this.#options);
+      for (const [i, node] of joining.entries()) {
+        this.#report({ step: "prepared", node: node.name, version: versions[i]! });
+      }
+    }
     const plan = await makePlan(this.#store, document, nodes);
     this.#report({ step: "planned", plan, resumed: false });
     const fenced = await this.#purgeAndCheck(nodes, new Set(joining.map((node) => node.name)));
@@ -218,24 +224,6 @@ export class Coordinator {
       if (await this.#store.removeEntries(present.id, document.generation, [entries])) return true;
     }
     return false;
-  }
-
-  async #prepare(document: TopologyDocument, joining: readonly NodeRecord[]): Promise<void> {
-    const { namespace, transport, clock } = this.#session;
-    const probes = await Promise.all(joining.map((node) => checkServer(node, this.#options)));
-    for (const [i, node] of joining.entries()) {
-      await requireEmpty(namespace, node, probes[i]!, this.#options, transport);
-      const fence = await standingFence(transport, namespace, node);
-      if (fence !== undefined && fence > document.epoch) {
-        throw new RingshiftError(
-          "NODE_NOT_EMPTY",
-          `${node.name} carries the fence of another cluster (${fence}, ours is at ${document.epoch}): --flush clears it.`,
-          { node: node.name },
-        );
-      }
-      await plantFirst(transport, namespace, node, document.epoch, this.#options.adopt === true, clock);
-      this.#report({ step: "prepared", node: node.name, version: probes[i]!.version });
-    }
   }
 
   /** G, and F step 1: every losing and gaining server answers with the document's fence. Answers their names. */

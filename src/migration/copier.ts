@@ -9,7 +9,6 @@
  */
 
 import { RingshiftError } from "../errors.ts";
-import { metadump } from "../memcached/admin.ts";
 import { metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import { MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
 import { Retry, Unstorable } from "../protocol/outcome.ts";
@@ -193,7 +192,7 @@ export class Copier {
   async #dumpServer(node: NodeRecord): Promise<void> {
     const { keyPrefix } = this.#session.namespace;
     let batch: string[] = [];
-    for await (const key of metadump(node.address)) {
+    for await (const key of this.#session.transport.dump(node)) {
       if (!key.startsWith(keyPrefix) || key.startsWith("ringshift:")) continue;
       const arc = this.#view.diff!.find(keyHash(key));
       if (!arc?.moves || arc.fromNode !== node.name) continue;

@@ -6,12 +6,13 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { RingshiftError } from "../errors.ts";
 import { parseAddress } from "../memcached/address.ts";
-import { flushAll, metadump, probeServer, type ServerProbe } from "../memcached/admin.ts";
+import { flushAll, probeServer, type ServerProbe } from "../memcached/admin.ts";
 import { classicAdd, classicSet, metaDelete, metaGet } from "../memcached/commands.ts";
 import { formatFence, parseFence } from "../memcached/fence.ts";
 import { MANAGED_KEY } from "../memcached/key.ts";
 import { ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
 import type { Clock } from "../protocol/clock.ts";
+import type { Session } from "../protocol/session.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import type { Namespace } from "../topology/namespace.ts";
 
@@ -28,6 +29,35 @@ const MARKER_TEXT = Buffer.from(
   "This server belongs to a ringshift cluster; a client without Redis would go round its fences.",
 );
 const RESERVED = /^ringshift:(?:managed$|fence:)/;
+
+/** Makes servers ready to join a cluster at `epoch`; answers their versions. */
+export type PrepareServers = (
+  session: Pick<Session, "namespace" | "transport" | "clock">,
+  nodes: readonly NodeRecord[],
+  epoch: number,
+  options: PrepareOptions,
+) => Promise<string[]>;
+
+/**
+ * Checks all of them, empties them if asked, then plants their first fences.
+ * @throws RingshiftError as `checkServer` and `requireEmpty`; no server is planted then
+ */
+export const prepareServers: PrepareServers = async ({ namespace, transport, clock }, nodes, epoch, options) => {
+  const probes = await Promise.all(nodes.map((node) => checkServer(node, options)));
+  for (const [i, node] of nodes.entries()) {
+    await requireEmpty(namespace, node, probes[i]!, options, transport);
+    const fence = await standingFence(transport, namespace, node);
+    if (fence !== undefined && fence > epoch) {
+      throw new RingshiftError(
+        "NODE_NOT_EMPTY",
+        `${node.name} carries the fence of another cluster (${fence}, ours is at ${epoch}): --flush clears it.`,
+        { node: node.name },
+      );
+    }
+  }
+  for (const node of nodes) await plantFirst(transport, namespace, node, epoch, options.adopt === true, clock);
+  return probes.map((probe) => probe.version);
+};
 
 /** Checks a server that is to join. @throws RingshiftError NODE_ADDRESS, NODE_DOWN, PROXY, VERSION_TOO_OLD, CAS_DISABLED, META_REQUIRED */
 export async function checkServer(node: NodeRecord, options: PrepareOptions): Promise<ServerProbe> {
@@ -57,7 +87,7 @@ export async function requireEmpty(
 ): Promise<void> {
   if (probe.currItems === 0 || options.adopt) return;
   if (options.flush) return flush(namespace, node, transport);
-  const key = await anyKey(namespace, node.address);
+  const key = await anyKey(namespace, node, transport);
   if (key === undefined) return;
   throw new RingshiftError(
     "NODE_NOT_EMPTY",
@@ -112,7 +142,7 @@ async function flush(namespace: Namespace, node: NodeRecord, transport: Transpor
       );
     batch = [];
   };
-  for await (const key of metadump(node.address)) {
+  for await (const key of transport.dump(node)) {
     if (!key.startsWith(namespace.keyPrefix)) continue;
     batch.push(key);
     if (batch.length === MAX_EXCHANGE_COMMANDS) await drop();
@@ -121,8 +151,8 @@ async function flush(namespace: Namespace, node: NodeRecord, transport: Transpor
 }
 
 /** Some live key of this namespace that is not one of ringshift's own items. */
-async function anyKey(namespace: Namespace, address: string): Promise<string | undefined> {
-  for await (const key of metadump(address)) {
+async function anyKey(namespace: Namespace, node: NodeRecord, transport: Transport): Promise<string | undefined> {
+  for await (const key of transport.dump(node)) {
     if (!RESERVED.test(key) && key.startsWith(namespace.keyPrefix)) return key;
   }
   return undefined;

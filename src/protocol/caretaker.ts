@@ -6,14 +6,14 @@
  *   unconfirmed document    confirm it when Redis' fail-over has provably lost nothing newer (confirm.ts)
  */
 import { isRingshiftError } from "../errors.ts";
-import type { RedisStore } from "../topology/redis-store.ts";
+import type { ChangeStore } from "../topology/store.ts";
 import { confirm } from "./confirm.ts";
 import { hold } from "./hold.ts";
 import type { Session } from "./session.ts";
 import { settleOnce } from "./settle.ts";
 
 /** @throws nothing that Redis' or a server's absence causes */
-export async function caretake(session: Session, store: RedisStore): Promise<void> {
+export async function caretake(session: Session, store: ChangeStore): Promise<void> {
   const { view } = session;
   try {
     if (!view.confirmed) return await confirm(session);

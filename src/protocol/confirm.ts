@@ -6,7 +6,6 @@
  * fence, our keys on them go first: a forgotten D raised at least two fences, so one that stands would show it.
  */
 
-import { metadump } from "../memcached/admin.ts";
 import { metaDelete, metaGet } from "../memcached/commands.ts";
 import { parseFence } from "../memcached/fence.ts";
 import { ExchangeError, MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
@@ -66,7 +65,7 @@ async function deleteOurKeys(session: Session, node: NodeRecord): Promise<boolea
     batch = [];
   };
   try {
-    for await (const key of metadump(node.address)) {
+    for await (const key of session.transport.dump(node)) {
       if (!key.startsWith(keyPrefix) || key.startsWith("ringshift:")) continue;
       batch.push(key);
       if (batch.length === MAX_EXCHANGE_COMMANDS) await drop();

@@ -5,13 +5,13 @@ import { parseDocument, type TopologyDocument } from "./document.ts";
 import type { Namespace } from "./namespace.ts";
 import * as scripts from "./scripts.ts";
 import {
+  type ChangeStore,
   type JournalEntry,
   type PointEntries,
   type Publication,
   REGISTRATION_MS,
   type Registration,
   type Snapshot,
-  type TopologyStore,
 } from "./store.ts";
 
 /** Keys of one RECORD call at most, so that no script holds Redis for long. */
@@ -19,7 +19,7 @@ const MAX_KEYS_PER_CALL = 10_000;
 const SCAN_COUNT = 1_000;
 const COMMAND_TIMEOUT_MS = 1_000;
 
-export class RedisStore implements TopologyStore {
+export class RedisStore implements ChangeStore {
   readonly #redis: Redis;
   #subscriber: Redis | undefined;
   readonly #namespace: Namespace;

@@ -58,5 +58,17 @@ export interface TopologyStore {
   removeEntries(documentId: string, generation: number, entries: readonly PointEntries[]): Promise<boolean>;
 }
 
+/** What a coordinator keeps beside the document. */
+export interface ChangeStore extends TopologyStore {
+  readJournal(): Promise<JournalEntry | undefined>;
+  writeJournal(entry: JournalEntry): Promise<void>;
+  /** The points whose sets the change under way has copied once. */
+  copiedPoints(): Promise<Set<number>>;
+  addCopiedPoint(point: number): Promise<void>;
+  clearCopiedPoints(): Promise<void>;
+  /** Who coordinates a change now; null: nobody. */
+  leaseHolder(): Promise<string | null>;
+}
+
 /** A registration ends this long after the last heartbeat: a killed client holds nobody up for longer. */
 export const REGISTRATION_MS = 5_000;
