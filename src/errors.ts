@@ -20,8 +20,11 @@ export const ERROR_CODES = {
   AMBIGUOUS_WRITE: "The write was sent but cannot be confirmed: it may have taken effect or not. Read, or write again.",
   SERVER_ERROR: "Memcached answered SERVER_ERROR (out of memory under -M, for example).",
   PROTOCOL_ERROR: "A server's answer is not the Memcached protocol, or refuses a command that it should know.",
+  AUTH_FAILED: "A server refuses the username and password.",
   QUEUE_FULL: "More commands wait for this server than the queue takes. Nothing was sent.",
   CLOSED: "The client was closed by quit().",
+  ABORTED: "The caller's AbortSignal ended the call. A write may have taken effect all the same.",
+  NOT_SUPPORTED: "The transport cannot do this; see the table in docs/commands.md.",
   // the cluster and its topology
   CLUSTER_MANAGED: "A client without Redis met a server that a ringshift cluster manages.",
   CONFIG_MISMATCH: "The client's options contradict the topology document.",
@@ -55,6 +58,8 @@ export interface ErrorDetails {
   /** The key concerned, as the caller gave it. */
   readonly key?: string | undefined;
   readonly cause?: unknown;
+  /** Of a multi form: every key that failed, with its own error. */
+  readonly failed?: ReadonlyMap<string, RingshiftError> | undefined;
 }
 
 /** What every rejection of ringshift is an instance of. */
@@ -62,6 +67,8 @@ export class RingshiftError extends Error {
   readonly code: ErrorCode;
   readonly node: string | undefined;
   readonly key: string | undefined;
+  /** Of a multi form: every key that failed, with its own error, whose `node` says where. Else undefined. */
+  readonly failed: ReadonlyMap<string, RingshiftError> | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -69,6 +76,7 @@ export class RingshiftError extends Error {
     this.code = code;
     this.node = details.node;
     this.key = details.key;
+    this.failed = details.failed;
   }
 }
 

@@ -10,10 +10,16 @@ export {
 export { createClient } from "./client/create.ts";
 export type { ClientOptions } from "./client/options.ts";
 export { ERROR_CODES, type ErrorCode, isRingshiftError, RingshiftError } from "./errors.ts";
+export type { AbortReport } from "./migration/abort.ts";
 export { Admin, type AdminOptions, openAdmin } from "./migration/admin.ts";
 export type { Change, NewNode } from "./migration/change.ts";
 export type { ChangeOptions } from "./migration/coordinator.ts";
 export type { Plan, PlannedMove } from "./migration/plan.ts";
-export type { ChangeReport, OnProgress, Progress } from "./migration/progress.ts";
+export type { ChangeReport, LostArc, LostKeys, OnProgress, Progress } from "./migration/progress.ts";
+export type { RecoveryReport } from "./migration/recover.ts";
+export type { ReindexReport } from "./migration/reindex.ts";
+export type { SweepReport } from "./migration/sweep.ts";
+export type { ChangeState, UnderWay } from "./migration/under-way.ts";
+export type { Findings, VerifyOptions, VerifyReport } from "./migration/verify.ts";
 export { type Arc, diffRings, Ring, type RingDiff, type RingNodeInput, type RingOptions } from "./ring/index.ts";
 export type { Compat, NodeRecord, TopologyDocument } from "./topology/document.ts";

@@ -1,338 +1,278 @@
 /**
- * The client: routes every command to the server that owns its key, and keeps doing so while the ring changes.
- *
- *   call ─► wire key, hash ─► operate (attempts, rule V) ─► read.ts / mutate.ts (rules R, M, P) ─► transport (one flush a tick)
+ * The client: routes every command to the server that owns its key, and keeps doing so while the ring changes. What the commands share is
+ * core.ts; here are their contracts.
  */
-import { type ErrorCode, RingshiftError } from "../errors.ts";
-import { exptimeOf, metaArithmetic, metaDelete, metaGet, metaSet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
-import type { ConnectionRef, Reply } from "../memcached/exchange.ts";
-import { toWireKey } from "../memcached/key.ts";
-import * as mutate from "../protocol/mutate.ts";
-import { read } from "../protocol/read.ts";
-import type { SessionCounters } from "../protocol/session.ts";
-import type { Route } from "../protocol/view.ts";
-import { keyHash } from "../ring/index.ts";
-import type { Phase } from "../topology/document.ts";
-import { decode, encode } from "./codec.ts";
-import { DirectWay, UNDECIDED } from "./direct.ts";
-import { Lanes } from "./lanes.ts";
-import { type Call, type OperateOptions, operate } from "./operate.ts";
+import type { RingshiftError } from "../errors.ts";
+import { type ClientSettings, Core } from "./core.ts";
+import { type ClientEvents, traceBatch, traceCommand } from "./events.ts";
+import { GetOrSet, type Load } from "./get-or-set.ts";
+import { locate } from "./locate.ts";
+import * as multi from "./multi.ts";
+import type { OperateOptions } from "./operate.ts";
+import { Reader } from "./reading.ts";
+import * as servers from "./servers.ts";
 import type { OpenSession } from "./session.ts";
+import type {
+  CallOptions,
+  CasToken,
+  ClusterState,
+  CountOptions,
+  GetOrSetOptions,
+  ItemMeta,
+  Location,
+  Metrics,
+  MultiOptions,
+  NodeState,
+  Versioned,
+  WriteOptions,
+} from "./types.ts";
+import { Writer } from "./writing.ts";
 
-export interface WriteOptions {
-  /** Time to live in seconds; 0 or absent: never expires. More than 30 days is converted for memcached. */
-  readonly ttl?: number;
-}
-
-/**
- * Says which state of an item `gets` has seen. It is bound to its server and that server's incarnation: after a move or a restart `cas`
- * answers false without being sent.
- */
-export interface CasToken {
-  readonly node: string;
-  readonly incarnation: string;
-  readonly cas: string;
-}
-
-export interface Versioned<T> {
-  readonly value: T;
-  readonly cas: CasToken;
-}
-
-/** Where a key lives. */
-export interface Location {
-  readonly key: string;
-  /** The key as it goes over the wire, namespace included. */
-  readonly wireKey: string;
-  /** The owning ring point. */
-  readonly point: number;
-  readonly node: string;
-  readonly address: string;
-  /** Index of the node, given at joining. */
-  readonly index: number;
-  /** Redis set that lists the key. Undefined without Redis. */
-  readonly set: string | undefined;
-  /** While the key is moving: the node it comes from. */
-  readonly movingFrom: string | undefined;
-}
-
-export interface ClusterState {
-  readonly epoch: number;
-  readonly phase: Phase;
-  readonly nodes: readonly { readonly name: string; readonly address: string; readonly index: number }[];
-}
-
-const MAX_DELTA = 2n ** 64n - 1n;
+export type * from "./types.ts";
 
 export class Client {
-  readonly #open: OpenSession;
-  readonly #options: OperateOptions;
-  readonly #lanes = new Lanes();
-  readonly #direct: DirectWay;
-  readonly #connections = new WeakMap<CasToken, ConnectionRef>();
-  #closed = false;
+  readonly #core: Core;
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  readonly #getOrSet: GetOrSet;
+  readonly #calls: Record<string, number> = Object.create(null) as Record<string, number>;
 
   /** Use `createClient`. */
-  constructor(open: OpenSession, options: OperateOptions) {
-    this.#open = open;
-    this.#options = options;
-    this.#direct = new DirectWay(open.session, open.pool, this.#lanes, options);
+  constructor(open: OpenSession, options: OperateOptions, settings: ClientSettings = {}) {
+    this.#core = new Core(open, options, settings);
+    this.#reader = new Reader(this.#core);
+    this.#writer = new Writer(this.#core, this.#reader);
+    this.#getOrSet = new GetOrSet(this.#core);
   }
 
   /** The value, or undefined on a miss. @throws RingshiftError */
-  async get<T = unknown>(key: string): Promise<T | undefined> {
-    const wire = this.#wire(key);
-    const hash = keyHash(wire);
-    const attempt = async (route: Route) => {
-      const found = await read(this.#open.session, route, "v f c");
-      return found && (decode(found.reply.value!, found.reply.flags ?? 0) as T);
-    };
-    const call = { key, wire, hash, write: false, repeatable: true, attempt };
-    const route = this.#direct.open(wire, hash);
-    if (route === undefined) return this.#operate(call);
-    return this.#direct.send(route, call, metaGet(wire, "v f"), answerGet<T>);
+  get<T = unknown>(key: string, options?: CallOptions): Promise<T | undefined> {
+    return this.#command("get", key, () => this.#reader.get<T>(key, options));
   }
 
   /** The value and a token for `cas`, or undefined on a miss. @throws RingshiftError */
-  async gets<T = unknown>(key: string): Promise<Versioned<T> | undefined> {
-    return this.#run(key, false, true, async (session, route) => {
-      const found = await read(session, route, "v f c");
-      if (found === undefined) return undefined;
-      const { reply, exchanged } = found;
-      const incarnation = exchanged.fence?.incarnation ?? "";
-      const cas: CasToken = Object.freeze({ node: route.node.name, incarnation, cas: reply.cas! });
-      this.#connections.set(cas, exchanged.connection);
-      return { value: decode(reply.value!, reply.flags ?? 0) as T, cas };
-    });
-  }
-
-  /** The values that are there, by key; misses are left out. @throws RingshiftError when any key could not be read */
-  async getMulti<T = unknown>(keys: Iterable<string>): Promise<Map<string, T>> {
-    const list = [...new Set(keys)];
-    const values = await all(list.map((key) => this.get<T>(key)));
-    const found = new Map<string, T>();
-    for (const [i, value] of values.entries()) if (value !== undefined) found.set(list[i]!, value);
-    return found;
-  }
-
-  /** Stores the value. @throws RingshiftError, AMBIGUOUS_WRITE when the effect is unknown */
-  async set(key: string, value: unknown, options: WriteOptions = {}): Promise<true> {
-    const item = this.#item(key, value, options);
-    const wire = this.#wire(key);
-    const hash = keyHash(wire);
-    const { session } = this.#open;
-    const attempt = (route: Route) => mutate.set(session, route, item);
-    const call = { key, wire, hash, write: true, repeatable: true, attempt };
-    const route = this.#direct.open(wire, hash);
-    if (route === undefined || !mutate.canStoreAtOnce(session, route, item)) return this.#operate(call);
-    const command = metaSet(wire, item.data, { flags: item.flags, ttl: item.exptime });
-    return this.#direct.send(route, call, command, answerSet);
+  gets<T = unknown>(key: string, options?: CallOptions): Promise<Versioned<T> | undefined> {
+    return this.#command("gets", key, () => this.#reader.gets<T>(key, options));
   }
 
   /**
-   * Stores all entries, each as `set` does.
-   * @throws RingshiftError the first failure; the other entries have been tried all the same
+   * The values that are there, by key; misses are left out.
+   * @throws RingshiftError when a key could not be read, with all of those in its `failed`; with `failed` given they go there instead
    */
-  async setMulti(
+  getMulti<T = unknown>(keys: Iterable<string>, options: MultiOptions = {}): Promise<Map<string, T>> {
+    const list = [...new Set(keys)];
+    return this.#batch("getMulti", list.length, () => multi.getMulti<T>(this.#reader, list, options));
+  }
+
+  /** The value, given a new TTL in seconds (0: never expires); undefined on a miss. @throws RingshiftError */
+  gat<T = unknown>(key: string, ttl: number, options?: CallOptions): Promise<T | undefined> {
+    return this.#command("gat", key, () => this.#reader.getAndTouch<T>(key, ttl, options));
+  }
+
+  /** What its server knows of the item, without counting as a read of it; undefined on a miss. @throws RingshiftError */
+  getMeta(key: string, options?: CallOptions): Promise<ItemMeta | undefined> {
+    return this.#command("getMeta", key, () => this.#reader.meta(key, options));
+  }
+
+  /**
+   * The value; where there is none, what `load` answers, stored for `ttl` seconds (0: for ever). One `load` at a time per key in the whole
+   * cluster: other callers wait for it, up to the client's timeout. A value is not stored when the key was written or deleted while it was
+   * loaded, nor when its server cannot be reached, nor when it is undefined; the caller gets it all the same. What `load` throws rejects the call
+   * and frees the key; a process that dies frees it within 5 seconds. Callers in one process share one call.
+   * @throws RingshiftError, TIMEOUT when another process loads for longer than the client's timeout; and what `load` throws
+   */
+  getOrSet<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions = {}): Promise<T> {
+    return this.#command("getOrSet", key, () => this.#getOrSet.run(key, ttl, load, options));
+  }
+
+  /** Stores the value. @throws RingshiftError, AMBIGUOUS_WRITE when the effect is unknown */
+  set(key: string, value: unknown, options: WriteOptions = {}): Promise<true> {
+    return this.#command("set", key, () => this.#writer.set(key, value, options));
+  }
+
+  /**
+   * Stores all entries, each as `set` does. All are checked before any is sent.
+   * @throws RingshiftError the first failure, with all of them in its `failed`; the other entries have been tried all the same
+   */
+  setMulti(
     entries: Readonly<Record<string, unknown>> | Iterable<readonly [string, unknown]>,
     options: WriteOptions = {},
   ): Promise<true> {
     const list = isIterable(entries) ? [...entries] : Object.entries(entries);
-    for (const [key, value] of list) {
-      this.#wire(key); // all of them are checked before any is sent
-      this.#item(key, value, options);
-    }
-    await all(list.map(([key, value]) => this.set(key, value, options)));
-    return true;
+    return this.#batch("setMulti", list.length, () => multi.setMulti(this.#writer, list, options));
   }
 
   /** Stores the value where none is; false when there is one. @throws RingshiftError */
-  async add(key: string, value: unknown, options: WriteOptions = {}): Promise<boolean> {
-    const item = this.#item(key, value, options);
-    return this.#run(key, true, false, (session, route) => mutate.add(session, route, item));
+  add(key: string, value: unknown, options: WriteOptions = {}): Promise<boolean> {
+    return this.#command("add", key, () => this.#writer.add(key, value, options));
   }
 
   /** Stores the value where one is; false when there is none. @throws RingshiftError */
-  async replace(key: string, value: unknown, options: WriteOptions = {}): Promise<boolean> {
-    const item = this.#item(key, value, options);
-    return this.#run(key, true, false, (session, route) => mutate.replace(session, route, item));
+  replace(key: string, value: unknown, options: WriteOptions = {}): Promise<boolean> {
+    return this.#command("replace", key, () => this.#writer.replace(key, value, options));
+  }
+
+  /** Puts text (as UTF-8) or bytes behind a value, which keeps its flags and TTL; false on a miss. @throws RingshiftError VALUE_TOO_LARGE */
+  append(key: string, data: string | Uint8Array, options: CallOptions = {}): Promise<boolean> {
+    return this.#command("append", key, () => this.#writer.extend(key, data, "A", options));
+  }
+
+  /** Puts text (as UTF-8) or bytes before a value, which keeps its flags and TTL; false on a miss. @throws RingshiftError VALUE_TOO_LARGE */
+  prepend(key: string, data: string | Uint8Array, options: CallOptions = {}): Promise<boolean> {
+    return this.#command("prepend", key, () => this.#writer.extend(key, data, "P", options));
   }
 
   /** Stores the value if the item is still the one that `gets` gave the token for; else false. @throws RingshiftError */
-  async cas(key: string, value: unknown, token: CasToken, options: WriteOptions = {}): Promise<boolean> {
-    const item = this.#item(key, value, options);
-    if (typeof token?.cas !== "string") {
-      throw new RingshiftError("INVALID_OPTION", "cas needs the token that gets answered: cas(key, value, token).", {
-        key,
-      });
-    }
-    return this.#run(key, true, false, async (session, route) => {
-      if (token.node !== route.node.name) return false;
-      return mutate.compareAndSet(session, route, item, { ...token, connection: this.#connections.get(token) });
-    });
+  cas(key: string, value: unknown, token: CasToken, options: WriteOptions = {}): Promise<boolean> {
+    return this.#command("cas", key, () => this.#writer.cas(key, value, token, options));
   }
 
   /** True when there was a value to delete. @throws RingshiftError */
-  async delete(key: string): Promise<boolean> {
-    const wire = this.#wire(key);
-    const hash = keyHash(wire);
-    const attempt = (route: Route) => mutate.remove(this.#open.session, route);
-    const call = { key, wire, hash, write: true, repeatable: true, attempt };
-    const route = this.#direct.open(wire, hash);
-    if (route === undefined) return this.#operate(call);
-    return this.#direct.send(route, call, metaDelete(wire), answerDelete);
+  delete(key: string, options: CallOptions = {}): Promise<boolean> {
+    return this.#command("delete", key, () => this.#writer.remove(key, options));
   }
 
   /** As `delete`. */
-  del(key: string): Promise<boolean> {
-    return this.delete(key);
+  del(key: string, options?: CallOptions): Promise<boolean> {
+    return this.delete(key, options);
   }
 
-  /** Deletes all keys; by key, whether there was a value. @throws RingshiftError the first failure; the other keys have been tried */
-  async deleteMulti(keys: Iterable<string>): Promise<Map<string, boolean>> {
+  /**
+   * Deletes all keys; by key, whether there was a value.
+   * @throws RingshiftError the first failure, with all of them in its `failed`; the other keys have been tried
+   */
+  deleteMulti(keys: Iterable<string>, options: MultiOptions = {}): Promise<Map<string, boolean>> {
     const list = [...new Set(keys)];
-    const deleted = await all(list.map((key) => this.delete(key)));
-    return new Map(list.map((key, i) => [key, deleted[i]!]));
+    return this.#batch("deleteMulti", list.length, () => multi.deleteMulti(this.#writer, list, options));
   }
 
-  /** Adds to a decimal value (64 bits, wraps round); the new value, or undefined on a miss. @throws RingshiftError NOT_NUMERIC */
-  async incr(key: string, delta: number | bigint = 1): Promise<number | undefined> {
-    return this.#count(key, delta, false);
+  /**
+   * Adds to a decimal value (64 bits, wraps round); the new value, or undefined on a miss. With `initial` a miss stores and answers that.
+   * @throws RingshiftError NOT_NUMERIC
+   */
+  incr(
+    key: string,
+    delta: number | bigint,
+    options: CountOptions & { readonly bigint: true },
+  ): Promise<bigint | undefined>;
+  incr(
+    key: string,
+    delta?: number | bigint,
+    options?: CountOptions & { readonly bigint?: false },
+  ): Promise<number | undefined>;
+  incr(key: string, delta: number | bigint = 1, options: CountOptions = {}): Promise<number | bigint | undefined> {
+    return this.#command("incr", key, () => this.#writer.count(key, delta, false, options));
   }
 
-  /** Subtracts from a decimal value, not below 0; the new value, or undefined on a miss. @throws RingshiftError NOT_NUMERIC */
-  async decr(key: string, delta: number | bigint = 1): Promise<number | undefined> {
-    return this.#count(key, delta, true);
+  /** Subtracts from a decimal value, not below 0; else as `incr`. @throws RingshiftError NOT_NUMERIC */
+  decr(
+    key: string,
+    delta: number | bigint,
+    options: CountOptions & { readonly bigint: true },
+  ): Promise<bigint | undefined>;
+  decr(
+    key: string,
+    delta?: number | bigint,
+    options?: CountOptions & { readonly bigint?: false },
+  ): Promise<number | undefined>;
+  decr(key: string, delta: number | bigint = 1, options: CountOptions = {}): Promise<number | bigint | undefined> {
+    return this.#command("decr", key, () => this.#writer.count(key, delta, true, options));
   }
+
+  /** As `incr`. */
+  increment: Client["incr"] = ((key: string, delta?: number, options?: CountOptions) =>
+    this.incr(key, delta, options as { bigint?: false })) as Client["incr"];
+
+  /** As `decr`. */
+  decrement: Client["decr"] = ((key: string, delta?: number, options?: CountOptions) =>
+    this.decr(key, delta, options as { bigint?: false })) as Client["decr"];
 
   /** Gives the item a new TTL in seconds (0: never expires); false on a miss. @throws RingshiftError */
-  async touch(key: string, ttl: number): Promise<boolean> {
-    const exptime = this.#exptime(key, ttl);
-    return this.#run(key, false, true, (session, route) => mutate.touch(session, route, exptime));
+  touch(key: string, ttl: number, options: CallOptions = {}): Promise<boolean> {
+    return this.#command("touch", key, () => this.#writer.touch(key, ttl, options));
+  }
+
+  /** Deletes the keys of this cluster, see `FlushOptions`; how many. @throws RingshiftError */
+  flush(options: servers.FlushOptions = {}): Promise<number> {
+    return this.#batch("flush", 0, () => servers.flush(this.#core, options));
+  }
+
+  /** What `stats`, or `stats <what>`, says, by node. @throws RingshiftError when a server does not answer */
+  stats(what = ""): Promise<Record<string, Record<string, string>>> {
+    return servers.stats(this.#core, what);
+  }
+
+  /** The servers' versions, by node. @throws RingshiftError when a server does not answer */
+  version(): Promise<Record<string, string>> {
+    return servers.version(this.#core);
   }
 
   /** Where the key lives now. @throws RingshiftError INVALID_KEY */
   locate(key: string): Location {
-    const wireKey = this.#wire(key);
-    const { session } = this.#open;
-    const { document, unfenced } = session.view;
-    const route = session.view.route(wireKey, keyHash(wireKey));
-    const { name, address, index } = route.node;
-    return {
-      key,
-      wireKey: Buffer.from(wireKey, "latin1").toString("utf8"),
-      point: route.point,
-      node: name,
-      address,
-      index,
-      set: unfenced ? undefined : session.namespace.keysOf(document.generation, route.point),
-      movingFrom: route.moving ? route.source!.name : undefined,
-    };
+    return locate(this.#core, key);
   }
 
   /** Epoch, phase and nodes as this client routes by them. */
   topology(): ClusterState {
-    const { epoch, phase, nodes } = this.#open.session.view.document;
-    return { epoch, phase, nodes: nodes.map(({ name, address, index }) => ({ name, address, index })) };
+    return this.#core.state();
   }
 
-  /** What the protocol did in this client, in numbers that only grow. */
-  metrics(): Readonly<SessionCounters> {
-    return { ...this.#open.session.counters };
+  /** What this client and the protocol in it did, in numbers that only grow. */
+  metrics(): Metrics {
+    const { counters, session } = this.#core;
+    return { ...session.counters, ...counters };
+  }
+
+  /** Calls by command; a multi form is one call. */
+  commandCounts(): Readonly<Record<string, number>> {
+    return { ...this.#calls };
+  }
+
+  /** How the servers that this client has talked to are, by node. */
+  nodeStates(): Readonly<Record<string, NodeState>> {
+    return this.#core.open.pool.states();
+  }
+
+  /** Calls back for an event, see `ClientEvents`. */
+  on<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
+    this.#core.events.on(event, listener as never);
+    return this;
+  }
+
+  /** As `on`, the next time only. */
+  once<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
+    this.#core.events.once(event, listener as never);
+    return this;
+  }
+
+  off<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
+    this.#core.events.off(event, listener as never);
+    return this;
   }
 
   /** Ends the client: what is in flight is answered or times out, later calls reject with CLOSED. */
   async quit(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#open.close();
+    if (this.#core.closed) return;
+    this.#core.closed = true;
+    await this.#core.open.close();
   }
 
-  async #count(key: string, delta: number | bigint, decrement: boolean): Promise<number | undefined> {
-    const whole = typeof delta === "bigint" ? delta : Number.isSafeInteger(delta) ? BigInt(delta) : -1n;
-    if (whole < 0n || whole > MAX_DELTA) {
-      throw new RingshiftError("INVALID_OPTION", `The delta is a whole number, 0 or more, not ${delta}.`, { key });
+  /** Counted, traced, and rejecting where the call itself throws. */
+  #command<T>(name: string, key: string, run: () => Promise<T>): Promise<T> {
+    this.#calls[name] = (this.#calls[name] ?? 0) + 1;
+    try {
+      return traceCommand(name, key, run);
+    } catch (error) {
+      return Promise.reject(error as RingshiftError);
     }
-    const wire = this.#wire(key);
-    const hash = keyHash(wire);
-    const attempt = (route: Route) => mutate.arithmetic(this.#open.session, route, whole, decrement);
-    const call = { key, wire, hash, write: true, repeatable: false, attempt };
-    const route = this.#direct.open(wire, hash);
-    const command = metaArithmetic(wire, { delta: whole, decrement });
-    const text = await (route === undefined
-      ? this.#operate(call)
-      : this.#direct.send(route, call, command, answerCount));
-    return text === undefined ? undefined : Number(text);
   }
 
-  #item(key: string, value: unknown, options: WriteOptions): mutate.Item {
-    const { data, flags } = encode(value, key);
-    return { data, flags, exptime: this.#exptime(key, options.ttl ?? 0) };
+  #batch<T>(name: string, keys: number, run: () => Promise<T>): Promise<T> {
+    this.#calls[name] = (this.#calls[name] ?? 0) + 1;
+    return traceBatch(name, keys, run);
   }
-
-  #exptime(key: string, ttl: number): number {
-    if (typeof ttl !== "number" || !Number.isFinite(ttl) || ttl < 0) {
-      throw new RingshiftError("INVALID_TTL", `The TTL is a number of seconds, 0 or more, not ${ttl}.`, { key });
-    }
-    return exptimeOf(ttl, this.#open.session.clock.epochSeconds());
-  }
-
-  #wire(key: string): string {
-    if (this.#closed) throw failure("CLOSED", "The client was closed by quit().", key);
-    return toWireKey(this.#open.session.namespace.keyPrefix, key);
-  }
-
-  #run<T>(
-    key: string,
-    write: boolean,
-    repeatable: boolean,
-    attempt: (session: OpenSession["session"], route: Route) => Promise<T>,
-  ): Promise<T> {
-    const { session } = this.#open;
-    const wire = this.#wire(key);
-    const hash = keyHash(wire);
-    return this.#operate({ key, wire, hash, write, repeatable, attempt: (route) => attempt(session, route) });
-  }
-
-  #operate<T>(call: Call<T>): Promise<T> {
-    return this.#lanes.run(call.wire, () => operate(this.#open.session, this.#options, call));
-  }
-}
-
-function answerGet<T>(reply: Reply): T | undefined | typeof UNDECIDED {
-  if (reply.status === "EN") return undefined;
-  if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
-  return decode(reply.value!, reply.flags ?? 0) as T;
-}
-
-function answerSet(reply: Reply, route: Route): true {
-  mutate.expect(route, reply, "HD");
-  return true;
-}
-
-function answerDelete(reply: Reply, route: Route): boolean {
-  return mutate.expect(route, reply, "HD", "NF") === "HD";
-}
-
-function answerCount(reply: Reply, route: Route): string | undefined | typeof UNDECIDED {
-  const status = mutate.expect(route, reply, "VA", "NF", "CLIENT_ERROR");
-  if (status === "CLIENT_ERROR") return UNDECIDED;
-  return status === "NF" ? undefined : reply.value!.toString("latin1").trim();
-}
-
-function failure(code: ErrorCode, message: string, key: string): RingshiftError {
-  return new RingshiftError(code, message, { key });
 }
 
 function isIterable(value: object): value is Iterable<readonly [string, unknown]> {
   return Symbol.iterator in value;
-}
-
-/** Waits for all of them, then throws the first failure: nothing of a multi form is left running behind its answer. */
-async function all<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  const outcomes = await Promise.allSettled(promises);
-  return outcomes.map((outcome) => {
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
-  });
 }

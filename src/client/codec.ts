@@ -1,22 +1,92 @@
 /**
- * Values and the client flags that say what they are. The bits are those of the `memcached` package, so that its users read ours and we
- * read theirs:
+ * Values and the client flags that say what they are. The low bits are those of the `memcached` package, so that its users read ours and
+ * we read theirs:
  *
- *   0  text    2  JSON    4  bytes (Buffer)    8  number, in decimal, so that incr and decr work on it
+ *   bits 0-7     0 text    2 JSON    4 bytes (Buffer)    8 number, in decimal    24 bigint, in decimal (16, and 8 for those who know that)
+ *   bits 16-17   0 as it is    1 zlib    2 brotli    3 zstd    (compress.ts)
  *
- * An item with flags that nobody here knows is answered as text when it has none of these bits.
+ * incr and decr work on numbers and bigints of 0 or more. Booleans and null are JSON. An item with flags that nobody here knows is
+ * answered as text when it has none of these bits. A hook (`Serializer`) can take values and items out of this table's hands.
  */
-import { RingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import { type Compression, compress, decompress, FLAG_COMPRESSION } from "./compress.ts";
 
 export const FLAG_TEXT = 0;
 export const FLAG_JSON = 2;
 export const FLAG_BYTES = 4;
 export const FLAG_NUMBER = 8;
+/** Together with `FLAG_NUMBER`. */
+export const FLAG_BIGINT = 16;
 
 /** A value's bytes and flags. */
 export interface Encoded {
   readonly data: Buffer;
   readonly flags: number;
+}
+
+/** A hook for values that the table above does not express, or not as wanted: Date, Map, MessagePack, encryption. */
+export interface Serializer {
+  /**
+   * The value's bytes, and client flags of the hook's choice with bits 16 and 17 unset. Undefined: the default applies.
+   * What is thrown rejects the call as INVALID_VALUE.
+   */
+  serialize(value: unknown): { readonly data: Uint8Array; readonly flags: number } | undefined;
+  /** The value of an item, decompressed. Undefined: not the hook's, the default applies. What is thrown rejects the call as PROTOCOL_ERROR. */
+  deserialize(data: Buffer, flags: number): unknown;
+}
+
+/** Values to items and back, with a client's hook and compression. */
+export class Codec {
+  readonly #serializer: Serializer | undefined;
+  readonly #compression: Compression | undefined;
+
+  constructor(serializer?: Serializer, compression?: Compression) {
+    this.#serializer = serializer;
+    this.#compression = compression;
+  }
+
+  /** Items may be compressed: by this client at least. */
+  get compresses(): boolean {
+    return this.#compression !== undefined;
+  }
+
+  /** @throws RingshiftError INVALID_VALUE, INVALID_OPTION */
+  encode(value: unknown, key: string, how?: Compression | boolean): Encoded {
+    const plain = this.#serialize(value, key) ?? encode(value, key);
+    if (how === undefined && this.#compression === undefined) return plain;
+    if (how === false) return plain;
+    return compress(plain, how === true ? { ...this.#compression, threshold: 0 } : (how ?? this.#compression!));
+  }
+
+  /** @throws RingshiftError PROTOCOL_ERROR when the bytes are not what the flags say */
+  decode(data: Buffer, flags: number): unknown {
+    if (this.#serializer === undefined) return decode(data, flags);
+    const plain = decompress(data, flags);
+    let value: unknown;
+    try {
+      value = this.#serializer.deserialize(plain, flags & ~FLAG_COMPRESSION);
+    } catch (cause) {
+      throw new RingshiftError("PROTOCOL_ERROR", "The serializer could not read the item.", { cause });
+    }
+    return value === undefined ? decode(plain, flags & ~FLAG_COMPRESSION) : value;
+  }
+
+  #serialize(value: unknown, key: string): Encoded | undefined {
+    if (this.#serializer === undefined) return undefined;
+    let made: ReturnType<Serializer["serialize"]>;
+    try {
+      made = this.#serializer.serialize(value);
+    } catch (cause) {
+      throw isRingshiftError(cause) ? cause : unstorable(key, "the serializer refused it", cause);
+    }
+    if (made === undefined) return undefined;
+    const { data, flags } = made;
+    if (flags >>> 0 !== flags || flags & FLAG_COMPRESSION || flags === PLACEHOLDER_FLAGS) {
+      throw unstorable(key, `the serializer's flags ${flags} are not 32 bits with bits 16 and 17 unset`);
+    }
+    return { data: Buffer.from(data.buffer, data.byteOffset, data.byteLength), flags };
+  }
 }
 
 /** @throws RingshiftError INVALID_VALUE for what no flag can express */
@@ -27,6 +97,8 @@ export function encode(value: unknown, key: string): Encoded {
     case "number":
       if (Number.isFinite(value)) return { data: Buffer.from(String(value), "latin1"), flags: FLAG_NUMBER };
       throw unstorable(key, `${value} is not a finite number`);
+    case "bigint":
+      return { data: Buffer.from(String(value), "latin1"), flags: FLAG_NUMBER | FLAG_BIGINT };
     case "boolean":
     case "object":
       if (Buffer.isBuffer(value)) return { data: value, flags: FLAG_BYTES };
@@ -37,21 +109,32 @@ export function encode(value: unknown, key: string): Encoded {
     default:
       throw unstorable(
         key,
-        `a ${typeof value} cannot be stored: use a string, number, boolean, Buffer, or what JSON expresses`,
+        `a ${typeof value} cannot be stored: use a string, number, bigint, boolean, null, Buffer, or what JSON expresses`,
       );
   }
 }
 
 /** @throws RingshiftError PROTOCOL_ERROR when the bytes are not what the flags say */
 export function decode(data: Buffer, flags: number): unknown {
-  if (flags & FLAG_BYTES) return data;
-  const text = data.toString("utf8");
-  if (flags & FLAG_NUMBER) return Number(text);
+  if (flags === FLAG_TEXT) return data.toString("utf8");
+  const plain = flags & FLAG_COMPRESSION ? decompress(data, flags) : data;
+  if (flags & FLAG_BYTES) return plain;
+  const text = plain.toString("utf8");
+  if ((flags & FLAG_NUMBER) !== 0) return flags & FLAG_BIGINT ? bigintOf(text) : Number(text);
   if ((flags & FLAG_JSON) === 0) return text;
   try {
     return JSON.parse(text);
   } catch (cause) {
     throw new RingshiftError("PROTOCOL_ERROR", "The item's flags say JSON, its bytes are not.", { cause });
+  }
+}
+
+/** decr leaves blanks behind a number that has become shorter. */
+function bigintOf(text: string): bigint {
+  try {
+    return BigInt(text);
+  } catch (cause) {
+    throw new RingshiftError("PROTOCOL_ERROR", "The item's flags say bigint, its bytes are not.", { cause });
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The direct way: one command on a key that is not moving and needs nothing first. No lane, no attempt loop, one promise; the reply is
+ * The direct way: one flush's worth of commands on a key that is not moving and needs nothing first. No lane, no attempt loop, one promise; the reply is
  * taken in the link's callback when the fence stands. Whatever else happens goes on as `operate` would have it, from the reply on.
  *
  * Measured (get, 64 in flight, 3 servers, fences on, 2 shared cores): see docs/performance.md. `tests/client/direct.test.ts` holds it
@@ -9,19 +9,20 @@ import type { Command, Exchanged, Reply } from "../memcached/exchange.ts";
 import type { Link } from "../memcached/link.ts";
 import type { LinkPool } from "../memcached/pool.ts";
 import type { ExchangeError } from "../memcached/transport.ts";
-import { Ambiguous, Retry } from "../protocol/outcome.ts";
+import { Ambiguous } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
-import { fenceStands, requireAccepted } from "../protocol/validate.ts";
+import { fenceStands, requireAccepted, unsent } from "../protocol/validate.ts";
 import type { Route } from "../protocol/view.ts";
 import type { NodeRecord } from "../topology/document.ts";
+import { bounded } from "./bound.ts";
 import type { Lanes } from "./lanes.ts";
 import { type Call, type OperateOptions, operate } from "./operate.ts";
 
 /** A reply that does not decide the operation: the full rule has to look. It proves that a write had no effect. */
 export const UNDECIDED: unique symbol = Symbol("undecided");
 
-/** What the one reply means. @throws RingshiftError as the full rule would */
-export type Answer<T> = (reply: Reply, route: Route) => T | typeof UNDECIDED;
+/** What the replies mean. @throws RingshiftError as the full rule would */
+export type Answer<T> = (replies: readonly Reply[], route: Route, call: Call<T>) => T | typeof UNDECIDED;
 
 export class DirectWay {
   readonly #session: Session;
@@ -39,34 +40,45 @@ export class DirectWay {
 
   /** The key's route when a command on it may go the direct way now. */
   open(wire: string, hash: number): Route | undefined {
-    if (this.#lanes.busy(wire)) return undefined;
+    if (this.#lanes.busy(wire, false)) return undefined;
     const route = this.#session.view.route(wire, hash);
     return route.moving || route.careful ? undefined : route;
   }
 
   /** @throws RingshiftError as `operate` */
-  send<T>(route: Route, call: Call<T>, command: Command, decide: Answer<T>): Promise<T> {
+  send<T>(route: Route, call: Call<T>, commands: readonly Command[], decide: Answer<T>): Promise<T> {
     const session = this.#session;
+    const lanes = this.#lanes;
+    const { wire, write } = call;
+    if (lanes.busy(wire, write)) {
+      const work = lanes.run(wire, () => operate(session, this.#options, call));
+      return bounded(session.clock, this.#options.timeoutMs, call, work);
+    }
+    const link = this.link(route.node);
     const view = session.enter();
+    lanes.begin(wire, write);
     return new Promise<T>((resolve, reject) => {
-      this.link(route.node).submit([command], undefined, (failure, result) => {
+      link.submit(commands, undefined, (failure, result) => {
         if (failure === undefined && fenceStands(route, result!)) {
           let answer: T | typeof UNDECIDED;
           try {
-            answer = decide(result!.replies[0]!, route);
+            answer = decide(result!.replies, route, call);
           } catch (error) {
+            lanes.end(wire);
             session.leave(view);
             reject(error);
             return;
           }
           if (answer !== UNDECIDED) {
+            lanes.end(wire);
             session.leave(view);
             resolve(answer);
             return;
           }
         }
         const attempt = () => this.#carryOn(route, call, decide, failure, result);
-        resolve(this.#lanes.run(call.wire, () => operate(session, this.#options, call, { view, attempt })));
+        const work = operate(session, this.#options, call, { view, attempt }).finally(() => lanes.end(wire));
+        resolve(bounded(session.clock, this.#options.timeoutMs, call, work));
       });
     });
   }
@@ -89,10 +101,11 @@ export class DirectWay {
     result: Exchanged | undefined,
   ): Promise<T> {
     if (failure !== undefined) {
-      throw failure.sent && call.write ? new Ambiguous(failure.error) : new Retry(failure.error);
+      if (failure.sent) call.begun = true;
+      throw failure.sent && call.write ? new Ambiguous(failure.error) : unsent(failure);
     }
     await requireAccepted(this.#session, route, result!, call.write);
-    const answer = decide(result!.replies[0]!, route);
+    const answer = decide(result!.replies, route, call);
     return answer === UNDECIDED ? call.attempt(route) : answer;
   }
 }

@@ -7,17 +7,28 @@ import { hold } from "../protocol/hold.ts";
 import { Ambiguous, Retry, Unstorable } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import type { Route, View } from "../protocol/view.ts";
+import { isDead } from "../topology/document.ts";
 
 /** After this many attempts that failed by I/O the node counts as down for the operation. */
 const MAX_IO_FAILURES = 2;
 const MAX_PAUSE_MS = 50;
+/** Codes, with a node, that say that the node did not answer. */
+const UNANSWERED: ReadonlySet<string> = new Set(["NODE_DOWN", "TIMEOUT", "AMBIGUOUS_WRITE"]);
+/** Between two looks of an operation that waits for S because its key's server is declared dead. */
+const DEAD_POLL_MS = 100;
 
 export interface OperateOptions {
   /** From the call to the last attempt's start, in ms. */
   readonly timeoutMs: number;
   /** Attempt a write again whose effect is unknown: at least once instead of at most once. */
   readonly retryAmbiguous: boolean;
+  /** `miss`: a read whose server does not answer is answered as a miss. Default `error`. */
+  readonly onNodeDown?: OnNodeDown | undefined;
+  /** Told, before the rejection, of a write that its server may not have got. Never rejects. */
+  readonly onLostWrite?: ((node: string, wire: string) => Promise<void>) | undefined;
 }
+
+export type OnNodeDown = "error" | "miss";
 
 export interface Call<T> {
   /** The key as the caller gave it, for errors. */
@@ -28,6 +39,14 @@ export interface Call<T> {
   /** A second run of the write after a first that may have run does no harm. */
   readonly repeatable: boolean;
   readonly attempt: (route: Route) => Promise<T>;
+  /** Monotonic ms at which the caller called; without it, the time at which `operate` was. */
+  readonly startedAt?: number | undefined;
+  /** Rejects although `onNodeDown` is `miss`. */
+  readonly strict?: boolean | undefined;
+  /** Something of it may have been sent. */
+  begun?: boolean;
+  /** Its caller has been answered: nothing of it may begin any more. */
+  abandoned?: boolean;
 }
 
 /** A first attempt that is under way already, in the view it was entered under. */
@@ -43,20 +62,41 @@ export async function operate<T>(
   call: Call<T>,
   begun?: Begun<T>,
 ): Promise<T> {
-  const deadline = session.clock.now() + options.timeoutMs;
+  try {
+    return await attempts(session, options, call, begun);
+  } catch (error) {
+    if (!isRingshiftError(error) || !UNANSWERED.has(error.code) || error.node === undefined) throw error;
+    if (call.write) await options.onLostWrite?.(error.node, call.wire);
+    if (call.write || options.onNodeDown !== "miss" || call.strict) throw error;
+    return undefined as T;
+  }
+}
+
+async function attempts<T>(
+  session: Session,
+  options: OperateOptions,
+  call: Call<T>,
+  begun: Begun<T> | undefined,
+): Promise<T> {
+  const deadline = (call.startedAt ?? session.clock.now()) + options.timeoutMs;
   let failures = 0;
   for (let tries = 0; ; tries++) {
     const first = tries === 0 ? begun : undefined;
+    if (call.abandoned && first === undefined) throw outOfTime(call.key, undefined);
     const view = first?.view ?? session.enter();
     let moving = false;
+    let dead = false;
     let cause: unknown;
     try {
       if (first !== undefined) return await first.attempt();
       const route = view.route(call.wire, call.hash);
       moving = route.moving;
+      dead = moving && isDead(view.document, route.source!.name);
+      if (dead) throw new Retry(declaredDead(route.source!.name));
       if (moving && call.write && view.document.phase === "F") throw new Retry();
       // order of this process' own calls: what began under an older view ends first
       if (route.kind === "dual") await session.drained();
+      call.begun = true;
       return await call.attempt(route);
     } catch (error) {
       cause = judge(session, options, call, error);
@@ -64,9 +104,10 @@ export async function operate<T>(
       session.leave(view);
     }
     session.counters.retries++;
-    if (isIoFailure(cause) && ++failures >= MAX_IO_FAILURES) throw withKey(cause, call.key);
+    if (!dead && isIoFailure(cause) && ++failures >= MAX_IO_FAILURES) throw withKey(cause, call.key);
     if (session.clock.now() > deadline) throw outOfTime(call.key, cause);
-    await beforeNext(session, view, moving, tries);
+    if (dead) await Promise.race([view.superseded, session.clock.sleep(DEAD_POLL_MS)]);
+    else await beforeNext(session, view, moving, tries);
   }
 }
 
@@ -101,9 +142,15 @@ async function beforeNext(session: Session, view: View, moving: boolean, tries: 
   if (tries > 0) await session.clock.sleep(Math.min(2 ** tries, MAX_PAUSE_MS) * (0.5 + session.clock.random() / 2));
 }
 
+function declaredDead(node: string): RingshiftError {
+  return new RingshiftError("NODE_DOWN", `${node} is declared dead, and its keys have no other owner yet.`, { node });
+}
+
 function isIoFailure(cause: unknown): cause is RingshiftError {
   if (!(cause instanceof RingshiftError)) return false;
-  return ["NODE_DOWN", "TIMEOUT", "PROTOCOL_ERROR", "QUEUE_FULL", "CLOSED", "CLUSTER_MANAGED"].includes(cause.code);
+  return ["NODE_DOWN", "TIMEOUT", "PROTOCOL_ERROR", "QUEUE_FULL", "CLOSED", "CLUSTER_MANAGED", "AUTH_FAILED"].includes(
+    cause.code,
+  );
 }
 
 function withKey(error: RingshiftError, key: string): RingshiftError {

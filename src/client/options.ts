@@ -1,7 +1,13 @@
 /** The options of a client, each with its default. */
 import { RingshiftError } from "../errors.ts";
+import { type Credentials, checkAccess, type ServerAccess } from "../memcached/access.ts";
 import type { NewNode } from "../migration/change.ts";
+import type { WhenIndexDown } from "../protocol/session.ts";
 import type { Compat } from "../topology/document.ts";
+import type { Serializer } from "./codec.ts";
+import { type Compression, checkCompression } from "./compress.ts";
+import type { OnNodeDown } from "./operate.ts";
+import type { OnRejoin } from "./rejoin.ts";
 
 export interface ClientOptions {
   /** URL of the Redis that holds topology and index. Without it: a plain ketama client over `servers`, with no live change. */
@@ -15,14 +21,42 @@ export interface ClientOptions {
   readonly namespace?: string;
   /** How ring points are placed. Default `ringshift`: exactly 160 points per unit of weight. The others reproduce the C libraries. */
   readonly compat?: Compat;
-  /** Time of one operation from its call to the start of its last attempt, in ms. Default 5000. */
+  /** Hash only what stands in braces, `{user:1}:a` as `user:1`, so that a user's keys lie together. For the life of a cluster. Default false. */
+  readonly hashTags?: boolean;
+  /** Keys that are too long go as the sha256 of their bytes instead of being refused. Default false. */
+  readonly hashLongKeys?: boolean;
+  /** Turns values into items and back where the default is not wanted. */
+  readonly serializer?: Serializer;
+  /** Compress values from a size on. Compressed values are read without this. Default: none is compressed. */
+  readonly compress?: Compression;
+  /** Every call settles within this, in ms, waits for Redis included; not the time that `getOrSet`'s own `load` takes. Default 5000. */
   readonly timeoutMs?: number;
-  /** Time to connect to a server, in ms. Default 1000. */
+  /** Time to connect to a server, in ms. Default 1000, and at most a third of `timeoutMs`. */
   readonly connectTimeoutMs?: number;
-  /** A connection that does not answer a flush within this is destroyed, in ms. Default 1000. */
+  /** A connection that does not answer a flush within this is destroyed, in ms. Default 1000, and at most a third of `timeoutMs`. */
   readonly ioTimeoutMs?: number;
+  /** Commands that wait for one server or are in flight there, at most; more are refused with QUEUE_FULL. Default 100,000. */
+  readonly queueLimit?: number;
+  /** TLS to the servers (memcached -Z): `true`, or options of `tls.connect`. */
+  readonly tls?: ServerAccess["tls"];
+  /** Who we are to servers that ask (memcached -Y). */
+  readonly auth?: Credentials;
+  /** What a read does whose server does not answer: reject with NODE_DOWN or TIMEOUT, or count as a miss. Writes always reject. Default `error`. */
+  readonly onNodeDown?: OnNodeDown;
+  /** Connections in a row that come to nothing until a server is down: its keys fail at once then, until a probe is answered. Default 2. */
+  readonly downAfter?: number;
+  /**
+   * Before a server that was out of reach serves again: `repair` (the default with `redis`) deletes the keys that anybody tried to write there
+   * meanwhile, by a list in Redis; `flush` deletes all keys of this cluster there. Without `redis` there is no list: `flush`, or by default nothing.
+   */
+  readonly onRejoin?: OnRejoin;
   /** Attempt set and delete again when their effect is unknown: at least once instead of at most once. Default false. */
   readonly retryAmbiguous?: boolean;
+  /**
+   * While Redis does not answer, the write of a key that the index may not list yet: `mark` (the default) writes it and marks its server, so that
+   * the next migration searches the server itself; `reject` refuses it with REDIS_UNREACHABLE. Reads and other writes go on either way.
+   */
+  readonly whenIndexDown?: WhenIndexDown;
   /** Without `redis`: serve although a server belongs to a managed cluster. Default false. */
   readonly unmanaged?: boolean;
 }
@@ -32,10 +66,21 @@ const KNOWN = new Set<string>([
   "servers",
   "namespace",
   "compat",
+  "hashTags",
+  "hashLongKeys",
+  "serializer",
+  "compress",
   "timeoutMs",
   "connectTimeoutMs",
   "ioTimeoutMs",
+  "queueLimit",
+  "tls",
+  "auth",
+  "onNodeDown",
+  "downAfter",
+  "onRejoin",
   "retryAmbiguous",
+  "whenIndexDown",
   "unmanaged",
 ] satisfies (keyof ClientOptions)[]);
 
@@ -55,6 +100,26 @@ export function checkOptions(options: ClientOptions): void {
       throw new RingshiftError("INVALID_OPTION", `${name} is a number of milliseconds above 0, not ${value}.`);
     }
   }
+  if (options.whenIndexDown !== undefined && !["mark", "reject"].includes(options.whenIndexDown)) {
+    throw new RingshiftError("INVALID_OPTION", `whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);
+  }
+  if (options.onNodeDown !== undefined && !["error", "miss"].includes(options.onNodeDown)) {
+    throw new RingshiftError("INVALID_OPTION", `onNodeDown is "error" or "miss", not ${options.onNodeDown}.`);
+  }
+  if (options.onRejoin !== undefined && !["repair", "flush"].includes(options.onRejoin)) {
+    throw new RingshiftError("INVALID_OPTION", `onRejoin is "repair" or "flush", not ${options.onRejoin}.`);
+  }
+  if (options.onRejoin === "repair" && options.redis === undefined) {
+    throw new RingshiftError("INVALID_OPTION", 'onRejoin "repair" needs `redis`, where the keys to repair are listed.');
+  }
+  for (const name of ["queueLimit", "downAfter"] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
+      throw new RingshiftError("INVALID_OPTION", `${name} is a whole number above 0, not ${value}.`);
+    }
+  }
+  if (options.compress !== undefined) checkCompression(options.compress);
+  checkAccess(options);
   if (options.redis === undefined && !options.servers?.length) {
     throw new RingshiftError("INVALID_OPTION", "createClient needs `redis`, or `servers` for a plain ketama client.");
   }

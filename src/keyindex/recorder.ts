@@ -24,11 +24,14 @@ interface Batch {
 export class Recorder {
   readonly #store: TopologyStore;
   readonly #recorded: RecordedKeys;
+  readonly #turn: () => Promise<void>;
   #batch: Batch | undefined;
 
-  constructor(store: TopologyStore, recorded = new RecordedKeys()) {
+  /** @param turn resolves at the end of the present turn of the event loop: what is asked for until then is one batch */
+  constructor(store: TopologyStore, recorded = new RecordedKeys(), turn = endOfTurn) {
     this.#store = store;
     this.#recorded = recorded;
+    this.#turn = turn;
   }
 
   /** True when the key was recorded lately for its present point: its write may be sent at once. */
@@ -49,7 +52,8 @@ export class Recorder {
       return "down";
     }
     if (id !== view.document.id) throw new Retry();
-    this.#recorded.add(key, view.document.epoch);
+    // the view may have changed since the reply, and the memory with it
+    if (session.view === view) this.#recorded.add(key, view.document.epoch);
     return "recorded";
   }
 
@@ -66,6 +70,8 @@ export class Recorder {
     const sameRing = steps === "SS" && from.migrations === to.migrations;
     if (sameIndex && to.phase === "D" && from.phase !== "D" && from.migrations === to.migrations && after.diff) {
       this.#recorded.changed(to.epoch, after.diff);
+    } else if (sameIndex && adjacent && steps === "FS" && to.migrations === from.migrations + 1 && before.diff) {
+      this.#recorded.changed(to.epoch, before.diff); // the dead server's arcs have other owners at once
     } else if (!sameIndex || !adjacent || !(["SF", "FS", "DS"].includes(steps) || sameRing)) {
       this.#recorded.clear();
     }
@@ -82,7 +88,7 @@ export class Recorder {
 
   #newBatch(generation: number): Batch {
     const points = new Map<number, string[]>();
-    const answered = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+    const answered = this.#turn().then(() => {
       if (this.#batch === batch) this.#batch = undefined;
       return this.#store.record(
         generation,
@@ -92,4 +98,8 @@ export class Recorder {
     const batch = { generation, points, answered };
     return batch;
   }
+}
+
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

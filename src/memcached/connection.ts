@@ -6,14 +6,16 @@
  *
  * One timer serves connecting and all flushes: it looks at the oldest flush only.
  */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { RingshiftError } from "../errors.ts";
-import type { Address } from "./address.ts";
+import { openSocket, type ServerAccess } from "./access.ts";
+import { type Address, formatAddress } from "./address.ts";
 import type { Command, ConnectionRef, Exchanged, FenceReading, Reply } from "./exchange.ts";
 import { readFence } from "./fence.ts";
 import { Fifo } from "./fifo.ts";
-import { encodeFlush, type Flush, type Pending, takeReply } from "./flush.ts";
+import { encodeFlush, encodeRecords, type Flush, type Pending, takeReply } from "./flush.ts";
 import { ReplyParser } from "./parser.ts";
+import { MAX_RECORD_BYTES, RecordWriter } from "./record-writer.ts";
 import { ExchangeError } from "./transport.ts";
 
 /** No further flush is written while the socket holds more than this: what is not handed over yet can still fail unsent. */
@@ -24,6 +26,7 @@ const KEEP_ALIVE_MS = 30_000;
 export interface ConnectionTarget {
   readonly name: string;
   readonly address: Address;
+  readonly access: ServerAccess;
   readonly connectTimeoutMs: number;
   /** From the write of a flush to its last reply. */
   readonly timeoutMs: number;
@@ -46,6 +49,8 @@ export class Connection {
   readonly #hooks: ConnectionHooks;
   readonly #ref: MutableRef = { id: ++lastId, incarnation: undefined };
   readonly #socket: Socket;
+  /** Over TLS. */
+  readonly #records: RecordWriter | undefined;
   readonly #parser: ReplyParser;
   readonly #flushes = new Fifo<Flush>();
   #inFlight = 0;
@@ -59,17 +64,17 @@ export class Connection {
     this.#target = target;
     this.#hooks = hooks;
     this.#parser = new ReplyParser((reply) => this.#onReply(reply));
-    this.#socket = connect({ host: target.address.host, port: target.address.port, noDelay: true });
+    this.#socket = openSocket(target.address, target.access, () => {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      hooks.onOpen(this);
+    });
+    this.#records = target.access.tls ? new RecordWriter(this.#socket) : undefined;
     this.#socket.setKeepAlive(true, KEEP_ALIVE_MS);
     this.#timer = setTimeout(
       () => this.#fail("NODE_DOWN", `no connection within ${target.connectTimeoutMs} ms`),
       target.connectTimeoutMs,
     );
-    this.#socket.once("connect", () => {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-      hooks.onOpen(this);
-    });
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("drain", () => hooks.onDrain(this));
     this.#socket.on("error", (error) => this.#fail("NODE_DOWN", describe(error), error));
@@ -92,7 +97,8 @@ export class Connection {
   }
 
   get writable(): boolean {
-    return !this.#closed && !this.#finishing && this.#socket.writableLength < MAX_SOCKET_BACKLOG_BYTES;
+    const waiting = this.#records?.bytes ?? this.#socket.writableLength;
+    return !this.#closed && !this.#finishing && waiting < MAX_SOCKET_BACKLOG_BYTES;
   }
 
   /** Hands a flush to the socket. Every exchange in it is settled exactly once from here on. */
@@ -101,6 +107,10 @@ export class Connection {
     this.#flushes.push(flush);
     this.#inFlight += flush.commands;
     this.#timer ??= setTimeout(() => this.#onTimer(), this.#target.timeoutMs);
+    if (this.#records !== undefined) {
+      this.#records.write(encodeRecords(flush, MAX_RECORD_BYTES));
+      return;
+    }
     const pieces = encodeFlush(flush);
     if (pieces.length === 1) {
       this.#socket.write(pieces[0] as string, "latin1");
@@ -212,7 +222,7 @@ export class Connection {
 
   #error(code: RingshiftError["code"], what: string, cause?: unknown): RingshiftError {
     const { name, address } = this.#target;
-    return new RingshiftError(code, `${name} (${address.host} port ${address.port}): ${what}`, { node: name, cause });
+    return new RingshiftError(code, `${name} (${formatAddress(address)}): ${what}`, { node: name, cause });
   }
 }
 

@@ -29,6 +29,10 @@ export interface Reply {
   readonly ttl: number | undefined;
   /** s: value size in bytes. */
   readonly size: number | undefined;
+  /** l: seconds since the last access. */
+  readonly idle?: number | undefined;
+  /** h: the item has been read since it was stored. */
+  readonly hitBefore?: boolean | undefined;
   /** W: this client won the right to recache. */
   readonly won: boolean;
   /** X: the item is stale. */

@@ -20,6 +20,8 @@ export interface Pending {
   readonly commands: readonly Command[];
   readonly on: ConnectionRef | undefined;
   readonly settle: Settle;
+  /** Rule T, for the view that this was decided under. */
+  readonly mayFlush: (() => boolean) | undefined;
   /** Bytes of its commands on the wire. */
   readonly bytes: number;
   readonly replies: Reply[];
@@ -42,10 +44,15 @@ export interface Flush {
 const OWN_WRITE_BYTES = 2048;
 const NOOP: Command = { line: "mn", data: undefined };
 
-export function newPending(commands: readonly Command[], on: ConnectionRef | undefined, settle: Settle): Pending {
+export function newPending(
+  commands: readonly Command[],
+  on: ConnectionRef | undefined,
+  settle: Settle,
+  mayFlush?: (() => boolean) | undefined,
+): Pending {
   let bytes = 0;
   for (const command of commands) bytes += commandBytes(command);
-  return { commands, on, settle, bytes, replies: [] };
+  return { commands, on, settle, mayFlush, bytes, replies: [] };
 }
 
 /** Takes as many exchanges from the queue as one flush holds: at least one, whatever its size, and none split. */
@@ -102,6 +109,25 @@ export function encodeFlush(flush: Flush): (string | Buffer)[] {
   }
   if (flush.tail !== undefined) text += `${flush.tail.line}\r\n`;
   pieces.push(text);
+  return pieces;
+}
+
+/** The bytes of a flush in pieces that each end with a command, for `RecordWriter`. */
+export function encodeRecords(flush: Flush, maxBytes: number): Buffer[] {
+  const pieces: Buffer[] = [];
+  let text = "";
+  const commands = flush.items.flatMap((item) => item.commands);
+  for (const { line, data } of flush.tail === undefined ? commands : [...commands, flush.tail]) {
+    const bytes = line.length + 2 + (data === undefined ? 0 : data.length + 2);
+    if (text.length > 0 && text.length + bytes > maxBytes) {
+      pieces.push(Buffer.from(text, "latin1"));
+      text = "";
+    }
+    if (bytes > maxBytes)
+      pieces.push(Buffer.concat([Buffer.from(`${line}\r\n`, "latin1"), data!, Buffer.from("\r\n")]));
+    else text += data === undefined ? `${line}\r\n` : `${line}\r\n${data.toString("latin1")}\r\n`;
+  }
+  if (text.length > 0) pieces.push(Buffer.from(text, "latin1"));
   return pieces;
 }
 

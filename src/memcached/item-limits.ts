@@ -5,6 +5,7 @@
  */
 import { RingshiftError } from "../errors.ts";
 import { stats } from "./admin.ts";
+import type { LineOptions } from "./line-session.ts";
 import type { Endpoint } from "./transport.ts";
 
 /** memcached refuses a smaller -I. */
@@ -13,8 +14,14 @@ const SMALLEST_LIMIT = 1024;
 const OVERHEAD = 63;
 
 export class ItemLimits {
+  readonly #line: LineOptions;
   readonly #limits = new Map<string, number>();
   readonly #asking = new Map<string, Promise<number>>();
+
+  /** @param line how to ask a server */
+  constructor(line: LineOptions = {}) {
+    this.#line = line;
+  }
 
   /**
    * Throws when the item cannot fit; a promise when the server has to be asked first.
@@ -43,7 +50,7 @@ export class ItemLimits {
   #ask(node: Endpoint): Promise<number> {
     let asking = this.#asking.get(node.address);
     if (asking === undefined) {
-      asking = stats(node.address, "settings")
+      asking = stats(node.address, "settings", this.#line)
         .then((settings) => {
           const limit = Number(settings.get("item_size_max") ?? Number.POSITIVE_INFINITY);
           this.#limits.set(node.address, limit);

@@ -20,7 +20,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
  */
 export function toWireKey(prefix: string, key: string): string {
   if (typeof key !== "string") throw invalid(String(key), `a key must be a string, not ${describeType(key)}`);
-  const text = prefix === "" ? key : prefix + key;
+  const text = prefix === "" || key === "" ? key : prefix + key; // a prefix alone would pass for a key
   const wire = PLAIN.test(text) ? text : encode(text, key);
   // "r": nearly every key is told apart from the reserved ones by its first char.
   if (wire.charCodeAt(0) === 0x72 && (wire === MANAGED_KEY || wire.startsWith(FENCE_KEY_PREFIX))) {

@@ -5,8 +5,9 @@
  * Lines are taken off the socket as fast as they come and kept here. The server must never wait for us: a memcached whose metadump
  * client does not read for a second sends part of its buffer again, or ends the dump early.
  */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { RingshiftError } from "../errors.ts";
+import { authCommand, openSocket, type ServerAccess } from "./access.ts";
 import { parseAddress } from "./address.ts";
 import { Fifo } from "./fifo.ts";
 
@@ -17,6 +18,7 @@ const MAX_LINE_BYTES = 64 * 1024;
 export interface LineOptions {
   /** For connecting, and for every line that is waited for. Default 2000. */
   readonly timeoutMs?: number | undefined;
+  readonly access?: ServerAccess | undefined;
 }
 
 export class LineSession {
@@ -30,6 +32,8 @@ export class LineSession {
   #lines: string[] = [];
   #next = 0;
   #cut = "";
+  /** The answer to our authentication comes before any other. */
+  #authenticating = false;
   #failure: RingshiftError | undefined;
   #wake: (() => void) | undefined;
 
@@ -37,8 +41,13 @@ export class LineSession {
   constructor(address: string, options: LineOptions = {}) {
     this.#address = address;
     this.#timeoutMs = options.timeoutMs ?? 2000;
-    const { host, port } = parseAddress(address);
-    this.#socket = connect({ host, port, noDelay: true });
+    const { access = {} } = options;
+    this.#socket = openSocket(parseAddress(address), access);
+    if (access.auth !== undefined) {
+      const { line, data } = authCommand(access.auth);
+      this.#authenticating = true;
+      this.#socket.write(Buffer.concat([Buffer.from(`${line}\r\n`), data!, Buffer.from("\r\n")]));
+    }
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("error", (error) => this.#fail("NODE_DOWN", error.message || error.name, error));
     this.#socket.on("end", () => this.#fail("NODE_DOWN", "the server closed the connection"));
@@ -55,6 +64,11 @@ export class LineSession {
    * @throws RingshiftError NODE_DOWN or TIMEOUT
    */
   async line(waitMs = this.#timeoutMs): Promise<string> {
+    if (this.#authenticating) {
+      this.#authenticating = false;
+      const answer = await this.line();
+      if (answer !== "STORED") throw this.error("AUTH_FAILED", `authentication was answered: ${answer.slice(0, 100)}`);
+    }
     while (this.#next === this.#lines.length) {
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) {
@@ -73,7 +87,7 @@ export class LineSession {
 
   /** A line that is here already, without the cost of a promise; undefined where `line()` must be asked. */
   lineAtHand(): string | undefined {
-    if (this.#next === this.#lines.length) return undefined;
+    if (this.#authenticating || this.#next === this.#lines.length) return undefined;
     const line = this.#lines[this.#next++] as string;
     return line.endsWith("\r") ? line.slice(0, -1) : line;
   }

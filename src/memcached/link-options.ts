@@ -1,6 +1,7 @@
 /** What a link is told when it is made. */
 import type { RingshiftError } from "../errors.ts";
-import type { Command, Reply } from "./exchange.ts";
+import type { ServerAccess } from "./access.ts";
+import type { Command, Exchanged, Reply } from "./exchange.ts";
 
 /** Sent first on every new connection, before anything queued. */
 export interface Handshake {
@@ -9,13 +10,27 @@ export interface Handshake {
   check(replies: readonly Reply[]): RingshiftError | undefined;
 }
 
+/** Sends commands over the one connection that is being admitted, before anybody else's. @throws ExchangeError */
+export type FirstWords = (commands: readonly Command[]) => Promise<Exchanged>;
+
+/** Marking a server down, probing it, and letting it serve again. */
+export interface Health {
+  /** Connections in a row that came to nothing until the server counts as down: what is submitted then fails at once. One, where it is suspect. */
+  readonly downAfter: number;
+  /** Runs on the first connection to a server that was down or is `suspect`, before it serves. What it throws leaves the server down. */
+  readonly onRejoin?: ((exchange: FirstWords) => Promise<void>) | undefined;
+  readonly onDown?: ((error: RingshiftError) => void) | undefined;
+  readonly onUp?: (() => void) | undefined;
+}
+
 export interface LinkOptions {
   /** Name of the node, for errors. */
   readonly name: string;
-  /** `host:port`, see `parseAddress`. */
+  /** `host:port` or `unix:/path`, see `parseAddress`. */
   readonly address: string;
   /** Wire key of the fence item that every flush ends with a get of. Without: no fence is read (a plain client). */
   readonly fenceKey?: string | undefined;
+  readonly access?: ServerAccess | undefined;
   readonly handshake?: Handshake | undefined;
   /** Rule T: asked right before a flush is handed to the socket. False: its exchanges fail unsent with `gate` set. */
   readonly mayFlush?: (() => boolean) | undefined;
@@ -27,6 +42,8 @@ export interface LinkOptions {
   readonly queueLimit?: number | undefined;
   /** Random numbers in [0, 1) for the back-off's jitter. */
   readonly random?: (() => number) | undefined;
+  /** Without it a server is never down: each command after a back-off tries anew. */
+  readonly health?: Health | undefined;
   /** A connection is up and its handshake done. */
   readonly onUp?: (() => void) | undefined;
   /** A connection broke or did not come about. Not called on `close`. */

@@ -9,20 +9,24 @@
  *      |               backoff --a submit after its end--> opening
  *      +---- the connection had answered something -------------+      (else: backoff)
  *
+ * With `health`, a server is down after so many failures: submits fail at once, and the end of a back-off opens by itself. A server that was
+ * down, or is suspect, first answers a probe and has `onRejoin` done on its connection, which is still `opening` then.
+ *
  * Everything that one tick submits leaves in as few flushes as the limits allow. Flushes are pipelined. What was not handed to a socket
  * when a connection breaks goes over the next one, if that comes about at once; what was fails as sent.
  */
 import { type ErrorCode, RingshiftError } from "../errors.ts";
+import { authCommand } from "./access.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { MAX_FLUSH_COMMANDS, metaGet } from "./commands.ts";
 import { Connection, type ConnectionHooks, type ConnectionTarget, failAll } from "./connection.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
 import { newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
-import type { LinkOptions } from "./link-options.ts";
+import type { FirstWords, Handshake, LinkOptions } from "./link-options.ts";
 import { ExchangeError } from "./transport.ts";
 
-export type { Handshake, LinkOptions } from "./link-options.ts";
+export type { FirstWords, Handshake, Health, LinkOptions } from "./link-options.ts";
 
 /** First wait after a failed connection; doubles with each further one. */
 export const BACKOFF_FIRST_MS = 50;
@@ -50,6 +54,11 @@ export class Link {
   /** Commands in the queue. */
   #waiting = 0;
   #failures = 0;
+  /** The server is down: what is submitted fails with this. */
+  #down: ExchangeError | undefined;
+  /** `onRejoin` has to run before the server serves. */
+  #suspect = false;
+  #probe: NodeJS.Timeout | undefined;
   #state: State = { kind: "idle" };
   #closing: Promise<void> | undefined;
   #onceClosed: (() => void) | undefined;
@@ -62,6 +71,7 @@ export class Link {
     this.#target = {
       name: options.name,
       address: this.#address,
+      access: options.access ?? {},
       connectTimeoutMs: options.connectTimeoutMs ?? 1000,
       timeoutMs: options.timeoutMs ?? 1000,
     };
@@ -85,6 +95,22 @@ export class Link {
     return "connection" in this.#state ? (this.#state.connection?.inFlight ?? 0) : 0;
   }
 
+  /** The server does not answer; what is submitted fails at once. */
+  get down(): boolean {
+    if (this.#options.health !== undefined) return this.#down !== undefined;
+    return this.#state.kind === "backoff" && performance.now() < this.#state.untilMs;
+  }
+
+  /** Has `onRejoin` done before anything else is sent; what is submitted meanwhile waits. */
+  suspect(): void {
+    if (this.#options.health?.onRejoin === undefined || this.#suspect) return;
+    this.#suspect = true;
+    const state = this.#state;
+    if (state.kind !== "ready") return; // the next connection
+    this.#state = { kind: "opening", connection: state.connection };
+    this.#admit(state.connection);
+  }
+
   /** Commands waiting to be handed to a socket. */
   get waiting(): number {
     return this.#waiting;
@@ -94,14 +120,15 @@ export class Link {
    * Sends the commands in order in one flush. Data blocks must not change before `settle` is called, which happens exactly once and
    * never from inside this call. No commands at all is a reading of the fence alone.
    * @param on only over exactly this connection, else unsent.
+   * @param mayFlush rule T for this exchange, besides the link's own; asked right before the flush is handed to the socket.
    */
-  submit(commands: readonly Command[], on: ConnectionRef | undefined, settle: Settle): void {
+  submit(commands: readonly Command[], on: ConnectionRef | undefined, settle: Settle, mayFlush?: () => boolean): void {
     const refusal = this.#refuse(commands, on);
     if (refusal !== undefined) {
       process.nextTick(settle, refusal, undefined);
       return;
     }
-    this.#queue.push(newPending(commands, on, settle));
+    this.#queue.push(newPending(commands, on, settle, mayFlush));
     this.#waiting += commands.length;
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -109,11 +136,11 @@ export class Link {
   }
 
   /** `submit` as a promise. @throws ExchangeError */
-  exchange(commands: readonly Command[], on?: ConnectionRef): Promise<Exchanged> {
+  exchange(commands: readonly Command[], on?: ConnectionRef, mayFlush?: () => boolean): Promise<Exchanged> {
     return new Promise((resolve, reject) => {
-      this.submit(commands, on, (failure, result) =>
-        failure === undefined ? resolve(result as Exchanged) : reject(failure),
-      );
+      const settle: Settle = (failure, result) =>
+        failure === undefined ? resolve(result as Exchanged) : reject(failure);
+      this.submit(commands, on, settle, mayFlush);
     });
   }
 
@@ -122,6 +149,7 @@ export class Link {
     this.#closing ??= new Promise((resolve) => {
       this.#onceClosed = resolve;
       const state = this.#state;
+      clearTimeout(this.#probe);
       const connection = state.kind === "opening" || state.kind === "ready" ? state.connection : undefined;
       this.#state = { kind: "closed", connection };
       this.#failQueue(this.#unsent("CLOSED", "the client was closed"));
@@ -137,6 +165,7 @@ export class Link {
   #refuse(commands: readonly Command[], on: ConnectionRef | undefined): ExchangeError | undefined {
     const state = this.#state;
     if (state.kind === "closed") return this.#unsent("CLOSED", "the client was closed");
+    if (this.#down !== undefined) return this.#down;
     if (state.kind === "backoff" && performance.now() < state.untilMs) return state.failure;
     if (on !== undefined && this.connection?.id !== on.id) return this.#gone();
     if (commands.length >= MAX_FLUSH_COMMANDS) {
@@ -173,37 +202,73 @@ export class Link {
   }
 
   #onOpen(connection: Connection): void {
-    const handshake = this.#options.handshake;
+    const handshake = handshakeOf(this.#options);
     if (handshake === undefined) {
-      this.#onReady(connection);
+      this.#admit(connection);
       return;
     }
     const settle: Settle = (failure, result) => {
       if (failure !== undefined || this.#state.kind !== "opening") return;
       const error = handshake.check((result as Exchanged).replies);
-      if (error === undefined) this.#onReady(connection);
+      if (error === undefined) this.#admit(connection);
       else connection.destroy(error);
     };
     connection.write(newFlush([newPending(handshake.commands, undefined, settle)], undefined));
   }
 
+  #admit(connection: Connection): void {
+    if (this.#down === undefined && !this.#suspect) {
+      this.#onReady(connection);
+      return;
+    }
+    const exchange: FirstWords = (commands) =>
+      new Promise((resolve, reject) => {
+        const settle: Settle = (failure, result) => (failure === undefined ? resolve(result!) : reject(failure));
+        connection.write(newFlush([newPending(commands, undefined, settle)], this.#fence));
+      });
+    const stands = () => this.#state.kind === "opening" && this.#state.connection === connection;
+    exchange([])
+      .then(() => (this.#suspect ? this.#options.health?.onRejoin?.(exchange) : undefined))
+      .then(
+        () => {
+          if (!stands()) return;
+          this.#suspect = false;
+          this.#onReady(connection);
+        },
+        (error: unknown) => {
+          if (stands()) connection.destroy(this.#error("NODE_DOWN", `not let in again: ${String(error)}`, error));
+        },
+      );
+  }
+
   #onReady(connection: Connection): void {
     this.#state = { kind: "ready", connection };
+    if (this.#down !== undefined) {
+      this.#down = undefined;
+      this.#failures = 0;
+      this.#options.health?.onUp?.();
+    }
     this.#options.onUp?.();
     this.#advance();
   }
 
   #pump(connection: Connection): void {
-    const mayFlush = this.#options.mayFlush;
+    const { mayFlush } = this.#options;
+    const isLate = (item: Pending): boolean => item.mayFlush?.() === false;
+    const isStray = (item: Pending): boolean => item.on !== undefined && item.on.id !== connection.ref.id;
+    const late = () => this.#unsent("TIMEOUT", "the topology could not be confirmed in time", undefined, true);
     while (this.#queue.length > 0 && connection.writable) {
       const flush = packFlush(this.#queue, this.#fence);
-      const isStray = (item: Pending): boolean => item.on !== undefined && item.on.id !== connection.ref.id;
       for (const item of flush.items) this.#waiting -= item.commands.length;
       if (mayFlush !== undefined && !mayFlush()) {
-        failAll(flush.items, this.#unsent("TIMEOUT", "the topology could not be confirmed in time", undefined, true));
-      } else if (flush.items.some(isStray)) {
+        failAll(flush.items, late());
+      } else if (flush.items.some((item) => isStray(item) || isLate(item))) {
+        const rest = flush.items.filter((item) => !isStray(item) && !isLate(item));
         failAll(flush.items.filter(isStray), this.#gone());
-        const rest = flush.items.filter((item) => !isStray(item));
+        failAll(
+          flush.items.filter((item) => !isStray(item) && !rest.includes(item)),
+          late(),
+        );
         if (rest.length > 0) connection.write(newFlush(rest, this.#fence));
       } else {
         connection.write(flush);
@@ -224,11 +289,26 @@ export class Link {
       const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.#failures);
       this.#failures = Math.min(this.#failures + 1, 10);
       const failure = this.#backoffFailure(error, state.kind);
-      this.#state = { kind: "backoff", untilMs: performance.now() + ceiling * (0.5 + this.#random() / 2), failure };
+      const waitMs = ceiling * (0.5 + this.#random() / 2);
+      this.#state = { kind: "backoff", untilMs: performance.now() + waitMs, failure };
       this.#failQueue(failure);
+      this.#checkHealth(failure, waitMs);
     }
     this.#options.onDown?.(error);
     this.#advance();
+  }
+
+  /** Down after so many failures; the end of the back-off is a probe then. */
+  #checkHealth(failure: ExchangeError, waitMs: number): void {
+    const { health } = this.#options;
+    if (health === undefined || (this.#failures < health.downAfter && !this.#suspect)) return;
+    this.#probe = setTimeout(() => this.#open(), waitMs);
+    this.#probe.unref();
+    const before = this.#down;
+    this.#down = failure;
+    if (before !== undefined) return;
+    this.#suspect = health.onRejoin !== undefined;
+    health.onDown?.(failure.error);
   }
 
   /** What nobody got to send failed for want of a server, whatever broke the connection; only a handshake's own words stand as they are. */
@@ -255,4 +335,17 @@ export class Link {
   #error(code: ErrorCode, what: string, cause?: unknown): RingshiftError {
     return new RingshiftError(code, `${this.name}: ${what}`, { node: this.name, cause });
   }
+}
+
+/** Authentication first, where there is one, then what the options want. */
+function handshakeOf({ access, handshake, name }: LinkOptions): Handshake | undefined {
+  if (access?.auth === undefined) return handshake;
+  return {
+    commands: [authCommand(access.auth), ...(handshake?.commands ?? [])],
+    check: ([auth, ...replies]) => {
+      if (auth?.status === "STORED") return handshake?.check(replies);
+      const answer = `${auth?.status} ${auth?.message}`.trimEnd();
+      return new RingshiftError("AUTH_FAILED", `${name}: authentication was answered ${answer}`, { node: name });
+    },
+  };
 }

@@ -167,6 +167,12 @@ export class ReplyParser {
         case 0x73: // s
           reply.size = this.#number(bytes, at, tokenEnd);
           break;
+        case 0x6c: // l
+          reply.idle = this.#number(bytes, at, tokenEnd);
+          break;
+        case 0x68: // h
+          reply.hitBefore = bytes[at] === 0x31;
+          break;
         case 0x57: // W
           reply.won = true;
           break;
@@ -227,6 +233,8 @@ function newReply(status: string): MutableReply {
     cas: undefined,
     ttl: undefined,
     size: undefined,
+    idle: undefined,
+    hitBefore: undefined,
     won: false,
     stale: false,
     message: "",

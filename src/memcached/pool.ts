@@ -1,14 +1,25 @@
 /** One link per server, made on demand with shared options. A server is a name and an address: a node that moved house gets a new link. */
 import { RingshiftError } from "../errors.ts";
+import type { ServerAccess } from "./access.ts";
+import { flushAll, stats, version } from "./admin.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
-import { Link, type LinkOptions } from "./link.ts";
+import { type FirstWords, type Health, Link, type LinkOptions } from "./link.ts";
 import { metadump } from "./metadump.ts";
 import { type Endpoint, ExchangeError, type Transport } from "./transport.ts";
 
 /** As for a link; the events say which server they are about. */
-export interface LinkPoolOptions extends Omit<LinkOptions, "name" | "address" | "onUp" | "onDown"> {
+export interface LinkPoolOptions extends Omit<LinkOptions, "name" | "address" | "onUp" | "onDown" | "health"> {
+  readonly health?: PoolHealth | undefined;
   readonly onUp?: ((node: Endpoint) => void) | undefined;
   readonly onDown?: ((node: Endpoint, error: RingshiftError) => void) | undefined;
+}
+
+/** As for a link. */
+export interface PoolHealth {
+  readonly downAfter: number;
+  readonly onRejoin?: ((node: Endpoint, exchange: FirstWords) => Promise<void>) | undefined;
+  readonly onDown: (node: Endpoint, error: RingshiftError) => void;
+  readonly onUp: (node: Endpoint) => void;
 }
 
 interface Entry {
@@ -28,6 +39,10 @@ export class LinkPool implements Transport {
     this.#options = options;
   }
 
+  get access(): ServerAccess | undefined {
+    return this.#options.access;
+  }
+
   /** The server's link. @throws RingshiftError NODE_ADDRESS, or CLOSED after `close` */
   link(node: Endpoint): Link {
     const key = keyOf(node);
@@ -35,11 +50,12 @@ export class LinkPool implements Transport {
     if (entry !== undefined) return entry.link;
     if (this.#closing !== undefined)
       throw new RingshiftError("CLOSED", `${node.name}: the client was closed`, { node: node.name });
-    const { onUp, onDown, ...shared } = this.#options;
+    const { onUp, onDown, health, ...shared } = this.#options;
     const link = new Link({
       ...shared,
       name: node.name,
       address: node.address,
+      health: health && healthOf(health, node),
       onUp: onUp === undefined ? undefined : () => onUp(node),
       onDown: onDown === undefined ? undefined : (error) => onDown(node, error),
     });
@@ -47,18 +63,43 @@ export class LinkPool implements Transport {
     return link;
   }
 
-  async exchange(node: Endpoint, commands: readonly Command[], on?: ConnectionRef): Promise<Exchanged> {
+  async exchange(
+    node: Endpoint,
+    commands: readonly Command[],
+    on?: ConnectionRef,
+    mayFlush?: () => boolean,
+  ): Promise<Exchanged> {
     let link: Link;
     try {
       link = this.link(node);
     } catch (error) {
       throw error instanceof RingshiftError ? new ExchangeError(error, false) : error;
     }
-    return link.exchange(commands, on);
+    return link.exchange(commands, on, mayFlush);
   }
 
   dump(node: Endpoint): AsyncIterable<string> {
-    return metadump(node.address);
+    return metadump(node.address, { access: this.#options.access });
+  }
+
+  /** Questions to one server, each over a short connection of its own. @throws RingshiftError */
+  admin({ address }: Endpoint) {
+    const line = { access: this.#options.access };
+    return {
+      version: () => version(address, line),
+      stats: (what: string) => stats(address, what, line),
+      flushAll: () => flushAll(address, line),
+    };
+  }
+
+  /** The servers that have links, by name. */
+  states(): Record<string, { state: "up" | "down"; inFlight: number; waiting: number }> {
+    const states: ReturnType<LinkPool["states"]> = {};
+    for (const [key, { link }] of this.#entries) {
+      const name = key.slice(0, key.indexOf("\n"));
+      states[name] = { state: link.down ? "down" : "up", inFlight: link.inFlight, waiting: link.waiting };
+    }
+    return states;
   }
 
   /**
@@ -96,6 +137,15 @@ export class LinkPool implements Transport {
     });
     this.#retired.add(closed);
   }
+}
+
+function healthOf({ downAfter, onRejoin, onDown, onUp }: PoolHealth, node: Endpoint): Health {
+  return {
+    downAfter,
+    onRejoin: onRejoin && ((exchange) => onRejoin(node, exchange)),
+    onDown: (error) => onDown(node, error),
+    onUp: () => onUp(node),
+  };
 }
 
 function keyOf(node: Endpoint): string {

@@ -1,5 +1,6 @@
 /** The interface between the decisions (client, migration) and the sockets. The simulated servers of the model implement it too. */
 import type { RingshiftError } from "../errors.ts";
+import type { ServerAccess } from "./access.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 
 /** Thrown by an exchange that has no replies. */
@@ -26,13 +27,21 @@ export interface Endpoint {
 }
 
 export interface Transport {
+  /** How servers are reached, for connections beside this transport. */
+  readonly access?: ServerAccess | undefined;
   /**
    * Sends the commands in one flush, in order, ended by a get of the fence, and resolves with the replies.
    * At most 63 commands and 256 KiB, except for a single command with a larger value.
-   * With `on`, goes over exactly that connection or fails unsent.
+   * With `on`, goes over exactly that connection or fails unsent. `mayFlush` is asked right before the flush is handed to the socket; false:
+   * unsent, with `gate` set.
    * @throws ExchangeError
    */
-  exchange(node: Endpoint, commands: readonly Command[], on?: ConnectionRef): Promise<Exchanged>;
+  exchange(
+    node: Endpoint,
+    commands: readonly Command[],
+    on?: ConnectionRef,
+    mayFlush?: () => boolean,
+  ): Promise<Exchanged>;
   /**
    * The keys of all live items, as wire keys, by `lru_crawler metadump`. Not atomic: items that come or go meanwhile may be missed.
    * @throws RingshiftError when the server cannot be read to the end

@@ -2,20 +2,33 @@
  * An operator's handle on a cluster: plans and changes, as the command line does them, for programs.
  */
 import { type OpenSession, openManaged } from "../client/session.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import type { TopologyDocument } from "../topology/document.ts";
-import { Lease } from "../topology/lease.ts";
+import { isGone, Lease } from "../topology/lease.ts";
 import { namespaceOf } from "../topology/namespace.ts";
-import type { RedisStore } from "../topology/redis-store.ts";
-import { applyChange, type Change } from "./change.ts";
-import { type ChangeOptions, Coordinator } from "./coordinator.ts";
+import { OPERATOR_TIMEOUT_MS, type RedisStore } from "../topology/redis-store.ts";
+import { markDead } from "./abandon.ts";
+import { type AbortReport, abortChange } from "./abort.ts";
+import { applyChange, type Change, deadNames } from "./change.ts";
+import { Obedience, pause, unpause } from "./control.ts";
+import { type ChangeOptions, Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { checkServer, type PrepareOptions, requireEmpty } from "./prepare.ts";
-import type { ChangeReport } from "./progress.ts";
+import type { ChangeReport, OnProgress } from "./progress.ts";
+import { type RecoveryReport, recover } from "./recover.ts";
+import { type ReindexReport, reindex } from "./reindex.ts";
+import { checkRoom } from "./room.ts";
+import { type SweepReport, sweep } from "./sweep.ts";
+import { type UnderWay, underWayOf } from "./under-way.ts";
+import { type VerifyOptions, type VerifyReport, verify } from "./verify.ts";
 
 export interface AdminOptions {
   /** URL of Redis. */
   readonly redis: string;
   readonly namespace?: string | undefined;
+  /** As the clients' options of these names. */
+  readonly tls?: ServerAccess["tls"];
+  readonly auth?: ServerAccess["auth"];
 }
 
 export class Admin {
@@ -40,15 +53,18 @@ export class Admin {
 
   /** What the change would move. Changes nothing. @throws RingshiftError as `apply` does before it changes anything */
   async plan(change: Change, options: PrepareOptions = {}): Promise<Plan> {
+    await this.#store.checkEviction();
     const document = await this.topology();
     const { nodes } = applyChange(document, change);
     const { namespace, transport } = this.#open.session;
     for (const node of nodes) {
       if (document.nodes.some((other) => other.index === node.index)) continue;
-      const probe = await checkServer(node, options);
+      const probe = await checkServer(node, { access: transport.access, ...options });
       if (!options.flush) await requireEmpty(namespace, node, probe, options, transport);
     }
-    return makePlan(this.#store, document, nodes);
+    const plan = await makePlan(this.#store, document, nodes);
+    if (!options.force) await checkRoom(plan, { ...document, dead: deadNames(change) });
+    return plan;
   }
 
   /**
@@ -57,13 +73,76 @@ export class Admin {
    */
   async apply(change: Change, options: ChangeOptions = {}): Promise<ChangeReport> {
     await this.#store.checkEviction();
-    const waiting = (holder: string) => options.onProgress?.({ step: "waiting", reason: `the lease of ${holder}` });
-    const lease = await Lease.take(this.#store, waiting);
-    try {
-      return await new Coordinator(this.#open.session, this.#store, options).run(change);
-    } finally {
-      await lease.release();
-    }
+    return this.#leased(options, () => this.#coordinator(options).run(change));
+  }
+
+  /** The copiers of the change under way stand still, in every process; clients still pull what they touch. @throws RingshiftError */
+  async pause(): Promise<void> {
+    await pause(this.#store, await this.topology());
+  }
+
+  /**
+   * They go on; where no process carries the change on (or its abort), this one does.
+   * @returns what was done here; undefined when another process goes on, or nothing is unfinished
+   * @throws RingshiftError as `apply`
+   */
+  async resume(options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
+    await unpause(this.#store);
+    if ((await this.#store.readControl())?.abort !== undefined) return (await this.abort(options)).change;
+    if (await this.#isCoordinated()) return undefined;
+    return this.#leased(options, () => this.#coordinator(options).resume());
+  }
+
+  /**
+   * Gives the old ring back with everything readable: at once before keys move, else by going forward and then back.
+   * @throws RingshiftError INVALID_OPTION when no change is under way; else as `apply`, and the same call resumes
+   */
+  async abort(options: ChangeOptions = {}): Promise<AbortReport> {
+    const leased = <T>(work: () => Promise<T>) => this.#leased(options, work);
+    return abortChange(this.#open.session, this.#store, this.#coordination(options), leased);
+  }
+
+  /**
+   * Gives up a server that has died while keys were moving from it, and carries the change on where no other process does. The keys that
+   * were still there are lost; the report counts them.
+   * @throws RingshiftError INVALID_OPTION when the server answers, or nothing moves from it; else as `apply`
+   */
+  async abandon(name: string, options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
+    await markDead(this.#open.session, this.#store, name);
+    if (await this.#isCoordinated()) return undefined;
+    return this.#leased(options, () => this.#coordinator(options).resume());
+  }
+
+  /**
+   * Decides for a topology that Redis has forgotten a part of while a server remembers: deletes this cluster's keys on the servers with a
+   * newer or missing fence. @throws RingshiftError INVALID_OPTION when there is nothing to decide, NODE_DOWN
+   */
+  async confirm(onProgress: OnProgress = () => {}): Promise<RecoveryReport> {
+    return this.#leased({ onProgress }, () => recover(this.#open.session, this.#store, onProgress));
+  }
+
+  /** Compares the index with the servers. @throws RingshiftError MIGRATION_RUNNING while keys have two owners */
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    await this.#store.checkEviction();
+    const work = () => verify(this.#open.session, this.#store, options);
+    return options.fix ? this.#leased(options, work) : work();
+  }
+
+  /** Reads a server and lists every key of it. @throws RingshiftError NODE_UNKNOWN, NODE_DOWN, MIGRATION_RUNNING */
+  async reindex(name: string, onProgress: OnProgress = () => {}): Promise<ReindexReport> {
+    await this.#store.checkEviction();
+    return this.#leased({ onProgress }, () => reindex(this.#open.session, this.#store, name, onProgress));
+  }
+
+  /** Makes the index anew from the live keys alone. @throws RingshiftError NODE_DOWN, MIGRATION_RUNNING; the same call carries on */
+  async sweep(onProgress: OnProgress = () => {}): Promise<SweepReport> {
+    await this.#store.checkEviction();
+    return this.#leased({ onProgress }, () => sweep(this.#open.session, this.#store, onProgress));
+  }
+
+  /** The change under way and how far it is; undefined when there is none. @throws RingshiftError REDIS_UNREACHABLE */
+  async underWay(): Promise<UnderWay | undefined> {
+    return underWayOf(this.#store, await this.topology());
   }
 
   /** Index entries per point of the present ring, in the order of its points. */
@@ -74,10 +153,48 @@ export class Admin {
   async close(): Promise<void> {
     await this.#open.close();
   }
+
+  /** Some process that is alive, as far as can be told from here, works on the cluster. */
+  async #isCoordinated(): Promise<boolean> {
+    const holder = await this.#store.leaseHolder();
+    return holder !== null && !isGone(holder);
+  }
+
+  #coordinator(options: ChangeOptions): Coordinator {
+    return new Coordinator(this.#open.session, this.#store, this.#coordination(options));
+  }
+
+  #coordination(options: ChangeOptions): CoordinatorOptions {
+    const { onProgress: report = () => {}, signal } = options;
+    const obedience = new Obedience({ store: this.#store, clock: this.#open.session.clock, report, signal });
+    return {
+      ...options,
+      checkPlan: options.force ? undefined : checkRoom,
+      obey: (operation) => obedience.obey(operation),
+    };
+  }
+
+  async #leased<T>({ onProgress }: Pick<ChangeOptions, "onProgress">, work: () => Promise<T>): Promise<T> {
+    const waiting = (holder: string) => onProgress?.({ step: "waiting", reason: `the lease of ${holder}` });
+    const lease = await Lease.take(this.#store, waiting);
+    try {
+      return await work();
+    } finally {
+      await lease.release();
+    }
+  }
 }
 
 /** @throws RingshiftError NOT_INITIALISED, REDIS_UNREACHABLE */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
-  const open = await openManaged({ redis: options.redis, namespace: namespaceOf(options.namespace), caretaker: true });
+  const { redis, tls, auth } = options;
+  const access = { tls, auth };
+  const open = await openManaged({
+    redis,
+    namespace: namespaceOf(options.namespace),
+    access,
+    caretaker: true,
+    redisTimeoutMs: OPERATOR_TIMEOUT_MS,
+  });
   return new Admin(open, open.store!);
 }

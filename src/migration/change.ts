@@ -14,9 +14,19 @@ export interface NewNode {
 /** A change of the cluster. Several nodes at once are one migration. */
 export type Change =
   | { readonly kind: "add-node"; readonly nodes: readonly NewNode[] }
-  | { readonly kind: "remove-node"; readonly names: readonly string[] }
+  | {
+      readonly kind: "remove-node";
+      readonly names: readonly string[];
+      /** The servers are gone for good: nothing is copied, their keys are lost. */
+      readonly dead?: boolean | undefined;
+    }
   | { readonly kind: "set-weight"; readonly name: string; readonly weight: number }
-  | { readonly kind: "set-vnodes"; readonly name: string; readonly vnodes: number };
+  | { readonly kind: "set-vnodes"; readonly name: string; readonly vnodes: number }
+  /** Back to the nodes before an aborted change. A server that has left meanwhile joins anew. */
+  | { readonly kind: "restore"; readonly nodes: readonly NodeRecord[] };
+
+/** The command of a change that takes another one back; running it again resumes it. */
+export const ABORT_COMMAND = "migration abort";
 
 /** The change as the command line would say it. Equal texts are the same change: a second run resumes the first. */
 export function commandText(change: Change): string {
@@ -24,12 +34,19 @@ export function commandText(change: Change): string {
     case "add-node":
       return `add-node ${change.nodes.map(describeNode).sort().join(" ")}`;
     case "remove-node":
-      return `remove-node ${[...change.names].sort().join(" ")}`;
+      return `remove-node ${change.dead ? "--dead " : ""}${[...change.names].sort().join(" ")}`;
     case "set-weight":
       return `set-weight ${change.name} ${change.weight}`;
     case "set-vnodes":
       return `set-vnodes ${change.name} ${change.vnodes}`;
+    case "restore":
+      return ABORT_COMMAND;
   }
+}
+
+/** The nodes that a change declares dead. */
+export function deadNames(change: Change): readonly string[] {
+  return change.kind === "remove-node" && change.dead ? change.names : [];
 }
 
 /**
@@ -40,8 +57,10 @@ export function applyChange(document: TopologyDocument, change: Change): { nodes
   const { nodes, nextIndex } = document;
   switch (change.kind) {
     case "add-node":
+      if (change.nodes.length === 0) throw noNodes("add-node ADDRESS...");
       return addNodes(nodes, nextIndex, change.nodes);
     case "remove-node": {
+      if (change.names.length === 0) throw noNodes("remove-node NAME...");
       for (const name of change.names) requireNode(nodes, name);
       const left = nodes.filter((node) => !change.names.includes(node.name));
       if (left.length === 0) {
@@ -57,7 +76,22 @@ export function applyChange(document: TopologyDocument, change: Change): { nodes
       const { weight: _, ...node } = requireNode(nodes, change.name);
       return { nodes: replaceNode(nodes, { ...node, vnodes: change.vnodes }), nextIndex };
     }
+    case "restore":
+      return restoreNodes(nodes, nextIndex, change.nodes);
   }
+}
+
+function restoreNodes(nodes: readonly NodeRecord[], nextIndex: number, former: readonly NodeRecord[]) {
+  let index = nextIndex;
+  const restored = former.map((node) => {
+    const present = nodes.some((other) => other.index === node.index);
+    return present ? node : { ...node, index: index++ };
+  });
+  return { nodes: restored, nextIndex: index };
+}
+
+function noNodes(usage: string): RingshiftError {
+  return new RingshiftError("INVALID_OPTION", `Name at least one node: ringshift ${usage}`);
 }
 
 /** The record of a new node under the next free index. */

@@ -9,23 +9,26 @@ import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { arm, involved, waitForDrain } from "../protocol/arm.ts";
 import { Retry } from "../protocol/outcome.ts";
 import { plant } from "../protocol/plant.ts";
+import type { PullOptions } from "../protocol/pull.ts";
 import type { Session } from "../protocol/session.ts";
-import { settle } from "../protocol/settle.ts";
+import { HOLD_OFF_MS, settle } from "../protocol/settle.ts";
 import { View } from "../protocol/view.ts";
-import { diffRings, keyHash } from "../ring/index.ts";
+import { diffRings } from "../ring/index.ts";
 import { type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore, PointEntries } from "../topology/store.ts";
-import { applyChange, type Change, commandText } from "./change.ts";
+import { holdOff, raiseDestinations } from "./abandon.ts";
+import { applyChange, type Change, commandText, deadNames } from "./change.ts";
 import { Copier, type CopyResult, ViewEnded } from "./copier.ts";
+import { countLost, requireDown } from "./dead.ts";
+import { entriesOf, generationsOf } from "./entries.ts";
 import { arcsByPoint, makePlan, type Plan, viewOf } from "./plan.ts";
 import { type PrepareOptions, type PrepareServers, prepareServers, standingFence } from "./prepare.ts";
-import type { ChangeReport, OnProgress } from "./progress.ts";
+import type { ChangeReport, LostKeys, OnProgress } from "./progress.ts";
 import { purge } from "./purge.ts";
+import { awaitConfirmed, CONFIRM_PATIENCE_MS } from "./ready.ts";
 
 const TRIES = 50;
 const RETRY_MS = 20;
-/** Until a document that Redis' fail-over has left unconfirmed is confirmed by the clients or by us. */
-const CONFIRM_PATIENCE_MS = 40_000;
 
 export interface ChangeOptions extends PrepareOptions {
   readonly onProgress?: OnProgress | undefined;
@@ -35,14 +38,29 @@ export interface ChangeOptions extends PrepareOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What the commands around a change tell its coordinator. */
+export interface CoordinatorOptions extends ChangeOptions {
+  /** A last word before anything is touched: it rejects when the plan is refused. */
+  readonly checkPlan?: ((plan: Plan, document: TopologyDocument) => Promise<void>) | undefined;
+  /** Asked by the copier before each batch: resolves when it may go on with the operation, rejects when it is to stop. */
+  readonly obey?: ((operation: string) => Promise<void>) | undefined;
+  readonly unstorable?: PullOptions["unstorable"] | undefined;
+}
+
 export class Coordinator {
   readonly #session: Session;
   readonly #store: ChangeStore;
-  readonly #options: ChangeOptions;
+  readonly #options: CoordinatorOptions;
   readonly #report: OnProgress;
   readonly #prepare: PrepareServers;
+  #lost: LostKeys | undefined;
 
-  constructor(session: Session, store: ChangeStore, options: ChangeOptions, prepare: PrepareServers = prepareServers) {
+  constructor(
+    session: Session,
+    store: ChangeStore,
+    options: CoordinatorOptions,
+    prepare: PrepareServers = prepareServers,
+  ) {
     this.#prepare = prepare;
     this.#session = session;
     this.#store = store;
@@ -56,7 +74,7 @@ export class Coordinator {
    */
   async run(change: Change): Promise<ChangeReport> {
     const command = commandText(change);
-    await this.#confirmed();
+    await awaitConfirmed(this.#session, this.#report);
     let resumed = false;
     const { document } = await this.#session.look();
     if (await this.#unfinished(command, document)) {
@@ -65,14 +83,25 @@ export class Coordinator {
       if (document.phase !== "S") {
         throw new RingshiftError(
           "MIGRATION_RUNNING",
-          `"ringshift ${document.operation?.command}" is under way (phase ${document.phase}): run it again to finish it first.`,
+          `Another change (${document.operation?.command}) is under way (phase ${document.phase}): run it again to finish it first.`,
         );
       }
       await settle(this.#session, () => this.#report({ step: "settling" }));
     }
     const started = this.#session.clock.now();
     const plan = resumed ? undefined : await this.#start(change, command);
-    return this.#carryOn(command, plan, started, resumed);
+    return this.#carryOn(command, plan, started, resumed, deadNames(change));
+  }
+
+  /** Carries on with whatever change stands unfinished; undefined when none does. The caller holds the lease. */
+  async resume(): Promise<ChangeReport | undefined> {
+    await awaitConfirmed(this.#session, this.#report);
+    const { document } = await this.#session.look();
+    const journal = await this.#store.readJournal();
+    const cleaning = journal?.state === "cleaning" ? journal.command : undefined;
+    const command = document.phase === "S" ? cleaning : document.operation?.command;
+    if (command === undefined) return undefined;
+    return this.#carryOn(command, undefined, this.#session.clock.now(), true, document.dead ?? []);
   }
 
   /** The same change is under way, or its coordinator died between S and the end of the cleaning. */
@@ -84,46 +113,58 @@ export class Coordinator {
 
   /** S → F. */
   async #start(change: Change, command: string): Promise<Plan> {
-    const { document } = await this.#session.look();
+    const { document, confirmed } = await this.#session.look();
+    // another coordinator may have been here since `run` looked: an F on top of its F would forget where the keys are
+    if (document.phase !== "S" || document.settling || !confirmed) throw overtaken();
     const { nodes, nextIndex } = applyChange(document, change);
+    const dead = deadNames(change);
+    await requireDown(this.#session, document, dead);
     viewOf({ ...document, nodes }); // bad weights and vnode counts are refused here, before anything is touched
     const joining = nodes.filter((node) => !document.nodes.some((other) => other.index === node.index));
     if (joining.length > 0) {
-      const versions = await this.#prepare(this.#session, joining, document.epoch, this.#options);
+      const versions = await this.#prepare(this.#session, joining, document.epoch, {
+        ...this.#options,
+        adopt: false, // what a server holds that was no member until now is old
+      });
       for (const [i, node] of joining.entries()) {
         this.#report({ step: "prepared", node: node.name, version: versions[i]! });
       }
     }
     const plan = await makePlan(this.#store, document, nodes);
     this.#report({ step: "planned", plan, resumed: false });
-    const fenced = await this.#purgeAndCheck(nodes, new Set(joining.map((node) => node.name)));
+    await this.#options.checkPlan?.(plan, { ...document, dead });
+    const fenced = await this.#purgeAndCheck({ ...document, dead }, nodes, new Set(joining.map((node) => node.name)));
     const epoch = document.epoch + 1;
     const fences = { ...document.fences };
     for (const name of fenced) fences[name] = epoch;
     for (const node of joining) fences[node.name] = epoch;
-    const next = successor(document, this.#session.view.redisRunId, {
+    const next = successor(document, document.runId, {
       phase: "F",
       nodes,
       previousNodes: document.nodes,
       nextIndex,
       fences,
       settling: false,
+      dead,
       operation: { id: this.#session.clock.randomId(), command, startedAt: new Date().toISOString() },
     });
     await this.#store.clearCopiedPoints();
     await this.#store.writeJournal({ operation: next.operation!.id, command, state: "copying", moved: 0 });
     const outcome = await this.#store.publish(document.id, next, next.runId);
     if (outcome !== "published") {
-      throw new RingshiftError(
-        "MIGRATION_RUNNING",
-        "The topology changed while this change was being prepared: run the command again.",
-      );
+      throw overtaken();
     }
     return plan;
   }
 
   /** From whatever phase the document is in to settled S. */
-  async #carryOn(command: string, plan: Plan | undefined, started: number, resumed: boolean): Promise<ChangeReport> {
+  async #carryOn(
+    command: string,
+    plan: Plan | undefined,
+    started: number,
+    resumed: boolean,
+    dead: readonly string[],
+  ): Promise<ChangeReport> {
     let copied: CopyResult = { moved: 0, keysSeen: 0, setsRead: 0 };
     let copySeconds = 0;
     for (let i = 0; i < TRIES; i++) {
@@ -143,6 +184,7 @@ export class Coordinator {
           break;
         }
         case "S": {
+          this.#lost ??= await countLost(this.#session, view, dead);
           const report = this.#reportOf(command, view, plan, copied, copySeconds, started, resumed);
           await this.#finish(view);
           this.#report({ step: "done", report });
@@ -156,7 +198,14 @@ export class Coordinator {
   async #fence(view: View): Promise<void> {
     this.#report({ step: "fencing", epoch: view.document.epoch });
     await waitForDrain(this.#session, view.document.epoch);
-    if ((await arm(this.#session, view)) === "aborted") throw takenBack();
+    const { clock } = this.#session;
+    const deadline = clock.now() + HOLD_OFF_MS;
+    for (;;) {
+      const armed = await arm(this.#session, view, clock.now() > deadline);
+      if (armed === "aborted") throw takenBack();
+      if (armed !== "waiting") return;
+      await clock.sleep(RETRY_MS);
+    }
   }
 
   /** D → S. Undefined when another process has published in between. */
@@ -167,16 +216,22 @@ export class Coordinator {
       onProgress: this.#report,
       rate: this.#options.rate,
       signal: this.#options.signal,
-      done: await this.#store.copiedPoints(),
+      obey: this.#options.obey && (() => this.#options.obey!(operation)),
+      unstorable: this.#options.unstorable,
+      done: await this.#store.copiedPoints(operation),
       pointDone: async (point, count) => {
         moved += count;
-        await this.#store.addCopiedPoint(point);
+        await this.#store.addCopiedPoint(operation, point);
         await this.#store.writeJournal({ operation, command, state: "copying", moved });
       },
     });
     let result: CopyResult;
     try {
+      await raiseDestinations(this.#session, view);
+      const since = this.#session.clock.now();
       result = await copier.run();
+      await holdOff(this.#session, view, since);
+      if (view.document.dead?.length) this.#lost = await countLost(this.#session, view, view.document.dead);
     } catch (error) {
       if (error instanceof ViewEnded) return undefined;
       throw error;
@@ -187,6 +242,7 @@ export class Coordinator {
       phase: "S",
       settling: true,
       migrations: document.migrations + 1,
+      dead: [],
     });
     await this.#store.publish(document.id, next, document.runId);
     return { ...result, moved };
@@ -203,12 +259,11 @@ export class Coordinator {
   }
 
   async #clean(view: View): Promise<void> {
-    const { generation } = view.document;
     if (view.diff === undefined) return; // settled meanwhile
     for (const point of arcsByPoint(view.diff).keys()) {
-      for await (const page of this.#store.entries(generation, point)) {
+      for await (const page of entriesOf(this.#store, view.document, point)) {
         const keys = page.filter((key) => {
-          const arc = view.diff!.find(keyHash(key));
+          const arc = view.diff!.find(view.hashOf(key));
           return arc !== undefined && arc.fromPoint === point && arc.toPoint !== point;
         });
         if (keys.length > 0 && !(await this.#remove(view.document, { point, keys }))) return;
@@ -221,26 +276,34 @@ export class Coordinator {
     for (let i = 0; i < TRIES; i++) {
       const { document: present } = await this.#session.look();
       if (present.phase !== "S" || present.migrations !== document.migrations) return false;
-      if (await this.#store.removeEntries(present.id, document.generation, [entries])) return true;
+      if (await this.#removeFrom(present.id, generationsOf(document), entries)) return true;
     }
     return false;
   }
 
+  async #removeFrom(id: string, generations: readonly number[], entries: PointEntries): Promise<boolean> {
+    for (const generation of generations) {
+      if (!(await this.#store.removeEntries(id, generation, [entries]))) return false;
+    }
+    return true;
+  }
+
   /** G, and F step 1: every losing and gaining server answers with the document's fence. Answers their names. */
-  async #purgeAndCheck(nodes: readonly NodeRecord[], joining: ReadonlySet<string>): Promise<string[]> {
+  async #purgeAndCheck(
+    document: TopologyDocument,
+    nodes: readonly NodeRecord[],
+    joining: ReadonlySet<string>,
+  ): Promise<string[]> {
     const patience = this.#session.clock.now() + CONFIRM_PATIENCE_MS / 10;
     for (;;) {
       const view = await this.#session.look();
-      const probe = new View(
-        { ...view.document, phase: "F", nodes, previousNodes: view.document.nodes },
-        view.redisRunId,
-        0,
-      );
+      if (view.document.id !== document.id) throw overtaken(); // what is no stray any more must not be purged
+      const probe = new View({ ...document, phase: "F", nodes, previousNodes: document.nodes }, view.redisRunId, 0);
       const lacking = await this.#lackingFence(view, involved(probe), joining);
       if (lacking === undefined) {
         const byName = new Map(nodes.map((node) => [node.name, node]));
         try {
-          await purge(this.#session, probe.diff!, byName, joining);
+          await purge(this.#session, view, probe.diff!, byName, joining);
           return involved(probe).map((node) => node.name);
         } catch (error) {
           if (!(error instanceof Retry)) throw error;
@@ -249,7 +312,7 @@ export class Coordinator {
       if (this.#session.clock.now() > patience) {
         throw new RingshiftError(
           "NODE_DOWN",
-          `${lacking?.name ?? "A server"} at ${lacking?.address ?? "?"} does not answer: a change needs every server that loses or gains keys.`,
+          `${lacking?.name ?? "A server"} at ${lacking?.address ?? "?"} does not answer: a change needs every server that loses or gains keys. One that is gone for good: ringshift remove-node --dead ${lacking?.name ?? "NAME"}`,
           { node: lacking?.name },
         );
       }
@@ -271,24 +334,6 @@ export class Coordinator {
       return node;
     }
     return undefined;
-  }
-
-  /** Waits while Redis' fail-over has left the document unconfirmed. @throws RingshiftError UNCONFIRMED */
-  async #confirmed(): Promise<void> {
-    const deadline = this.#session.clock.now() + CONFIRM_PATIENCE_MS;
-    let told = false;
-    while (!(await this.#session.look()).confirmed) {
-      if (!told)
-        this.#report({ step: "waiting", reason: "Redis restarted or failed over: the topology is being confirmed" });
-      told = true;
-      if (this.#session.clock.now() > deadline) {
-        throw new RingshiftError(
-          "UNCONFIRMED",
-          "Redis failed over and the topology could not be confirmed: see ringshift status.",
-        );
-      }
-      await this.#session.clock.sleep(RETRY_MS * 10);
-    }
   }
 
   #reportOf(
@@ -313,6 +358,7 @@ export class Coordinator {
       seconds: (this.#session.clock.now() - started) / 1000,
       keysPerSecond: copySeconds > 0 ? copied.moved / copySeconds : 0,
       resumed,
+      ...(this.#lost === undefined ? {} : { lost: this.#lost }),
     };
   }
 }
@@ -329,10 +375,17 @@ function shapeOf(document: TopologyDocument): { setsTotal: number; ringShare: nu
   return { setsTotal: before.ring.size, ringShare: diff.movedShare, idealShare: diff.movedShare };
 }
 
+function overtaken(): RingshiftError {
+  return new RingshiftError(
+    "MIGRATION_RUNNING",
+    "The topology changed while this change was being prepared: run the command again.",
+  );
+}
+
 function takenBack(): RingshiftError {
   return new RingshiftError(
     "NODE_DOWN",
-    "A server that loses or gains keys did not answer, so the old ring stands. See ringshift status, then run the command again.",
+    "The change was taken back before anything moved (a server that loses or gains keys did not answer, or the change was aborted): the old ring stands. See ringshift status, then run the command again.",
   );
 }
 

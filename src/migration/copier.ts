@@ -5,19 +5,22 @@
  *   dump      servers whose part of the index may have gaps ─► keys that no set lists ─► P
  *   pass 2    the same sets again ─► gets at the old owners, which must all miss
  *
+ * Keys of a source that is declared dead are left out: there is nobody to pull them from (abandon.ts).
  * Idempotent and resumable at any set; any number of copiers at once do no harm. Memory: CONCURRENCY batches of BATCH_KEYS values.
  */
 
-import { RingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import { MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
+import { ourKeys } from "../protocol/our-keys.ts";
 import { Retry, Unstorable } from "../protocol/outcome.ts";
-import { type PullKey, pull } from "../protocol/pull.ts";
+import { type PullKey, type PullOptions, pull } from "../protocol/pull.ts";
 import type { Session } from "../protocol/session.ts";
 import { ask, requireFence } from "../protocol/validate.ts";
 import type { View } from "../protocol/view.ts";
-import { type Arc, keyHash } from "../ring/index.ts";
-import type { NodeRecord } from "../topology/document.ts";
+import type { Arc } from "../ring/index.ts";
+import { isDead, type NodeRecord } from "../topology/document.ts";
+import { entriesByPoint, entriesOf } from "./entries.ts";
 import { arcsByPoint } from "./plan.ts";
 import type { OnProgress } from "./progress.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -40,6 +43,10 @@ export interface CopierOptions {
   readonly done: ReadonlySet<number>;
   /** A point's set has been copied. */
   readonly pointDone: (point: number, moved: number) => Promise<void>;
+  /** Asked before each batch: resolves when the copier may go on, rejects when it is to stop. */
+  readonly obey?: (() => Promise<void>) | undefined;
+  /** A value that its new owner cannot store: `stop` (the default), or `drop` it, as an abort has to. */
+  readonly unstorable?: PullOptions["unstorable"] | undefined;
 }
 
 export interface CopyResult {
@@ -96,7 +103,8 @@ export class Copier {
     await this.#dumpServers();
     let verified = 0;
     await this.#each([...points.keys()], async (point) => {
-      verified += await this.#verifySet(point);
+      const keys = await this.#verifySet(point);
+      verified += keys; // not in one step with the await: several sets are verified at once
     });
     this.#options.onProgress({ step: "verified", keys: verified });
     return this.#result(sets);
@@ -107,30 +115,30 @@ export class Copier {
   }
 
   async #copySet(point: number, arcs: readonly Arc[]): Promise<void> {
-    const { document } = this.#view;
     let moved = 0;
-    for await (const page of this.#session.store.entries(document.generation, point)) {
-      moved += await this.#pullKeys(page.filter((key) => this.#arcOf(key, point)?.moves === true));
-      await this.#relist(page.filter((key) => this.#arcOf(key, point)?.moves === false));
+    for await (const page of entriesOf(this.#session.store, this.#view.document, point)) {
+      moved += await this.#pullKeys(page.filter((key) => this.#crosses(key, point)));
+      await this.#list(page.filter((key) => this.#arcOf(key, point)?.moves === false));
     }
     if (arcs.length > 0) await this.#options.pointDone(point, moved);
   }
 
   /** The arc of a key that this point's set is to list; undefined for entries left over from former rings. */
   #arcOf(key: string, point: number): Arc | undefined {
-    const arc = this.#view.diff!.find(keyHash(key));
+    const arc = this.#view.diff!.find(this.#view.hashOf(key));
     return arc?.fromPoint === point ? arc : undefined;
   }
 
-  /** Keys that stay on their node under another point: only the index changes. */
-  async #relist(keys: readonly string[]): Promise<void> {
-    const byPoint = new Map<number, string[]>();
-    for (const key of keys) {
-      const { toPoint } = this.#view.diff!.find(keyHash(key))!;
-      byPoint.set(toPoint, [...(byPoint.get(toPoint) ?? []), key]);
-    }
-    if (byPoint.size === 0) return;
-    const entries = Array.from(byPoint, ([point, listed]) => ({ point, keys: listed }));
+  /** The key is to be pulled: it moves, and its old owner is not declared dead. */
+  #crosses(key: string, point: number): boolean {
+    const arc = this.#arcOf(key, point);
+    return arc?.moves === true && !isDead(this.#view.document, arc.fromNode);
+  }
+
+  /** Keys that stay on their node: they are listed under their points of the new ring. */
+  async #list(keys: readonly string[]): Promise<void> {
+    const entries = entriesByPoint(this.#view, keys);
+    if (entries.length === 0) return;
     const id = await this.#session.store.record(this.#view.document.generation, entries);
     if (id !== this.#view.document.id) throw new ViewEnded();
   }
@@ -158,17 +166,23 @@ export class Copier {
 
   async #pullBatch(works: readonly Work[]): Promise<number> {
     const { source, target } = works[0]!;
-    await this.#rate.take(works.length);
-    const results = await this.#patiently(target, () =>
-      pull(
-        this.#session,
-        this.#view,
-        source,
-        target,
-        works.map((work) => work.key),
-        { unstorable: "stop" },
-      ),
-    );
+    await this.#rate.take(works.length, this.#options.signal);
+    await this.#options.obey?.();
+    const keys = works.map((work) => work.key);
+    const options = { unstorable: this.#options.unstorable ?? "stop" } as const;
+    const results = await this.#patiently(target, async () => {
+      try {
+        return await pull(this.#session, this.#view, source, target, keys, options);
+      } catch (error) {
+        const slow = error instanceof Retry && isRingshiftError(error.cause, "TIMEOUT");
+        if (slow && works.length > 1) return undefined; // large values over a slow line: fewer at once
+        throw error;
+      }
+    });
+    if (results === undefined) {
+      const half = works.length >> 1;
+      return (await this.#pullBatch(works.slice(0, half))) + (await this.#pullBatch(works.slice(half)));
+    }
     const moved = results.filter((result) => result === "moved").length;
     this.#moved += moved;
     return moved;
@@ -179,37 +193,46 @@ export class Copier {
     const { diff, document } = this.#view;
     const losing = new Set(diff!.arcs.flatMap((arc) => (arc.moves ? [arc.fromNode] : [])));
     for (const node of document.previousNodes ?? []) {
-      if (!losing.has(node.name)) continue;
-      const reading = await this.#patiently(node, () =>
-        ask(this.#session, node, [metaGet(this.#session.namespace.fenceKey)]),
-      );
+      if (!losing.has(node.name) || isDead(document, node.name)) continue;
+      const reading = await this.#patiently(node, async () => {
+        const asked = await ask(this.#session, this.#view, node, [metaGet(this.#session.namespace.fenceKey)]);
+        await requireFence(this.#session, this.#view, node, asked); // a fence that was lost has lost its ` u` too
+        return asked;
+      });
       if (!reading.fence?.unindexed && !document.untrusted.includes(node.name)) continue;
       this.#options.onProgress({ step: "dumping", node: node.name });
-      await this.#dumpServer(node);
+      try {
+        await this.#dumpServer(node);
+      } catch (error) {
+        if (!isRingshiftError(error) || error.code === "WOULD_NOT_FIT" || error.code === "MIGRATION_STOPPED")
+          throw error;
+        throw stopped(`${node.name} could not list its keys (${error.message})`, error);
+      }
     }
   }
 
   async #dumpServer(node: NodeRecord): Promise<void> {
-    const { keyPrefix } = this.#session.namespace;
-    let batch: string[] = [];
-    for await (const key of this.#session.transport.dump(node)) {
-      if (!key.startsWith(keyPrefix) || key.startsWith("ringshift:")) continue;
-      const arc = this.#view.diff!.find(keyHash(key));
-      if (!arc?.moves || arc.fromNode !== node.name) continue;
-      batch.push(key);
-      if (batch.length < BATCH_KEYS * CONCURRENCY) continue;
-      await this.#pullKeys(batch);
-      batch = [];
+    for await (const keys of ourKeys(this.#session, node, BATCH_KEYS * CONCURRENCY)) {
+      const staying: string[] = [];
+      const leaving: string[] = [];
+      for (const key of keys) {
+        const arc = this.#view.diff!.find(this.#view.hashOf(key));
+        if (arc?.moves) {
+          if (arc.fromNode === node.name) leaving.push(key);
+        } else if (this.#view.owner(this.#view.hashOf(key)).index === node.index) {
+          staying.push(key);
+        }
+      }
+      await this.#list(staying); // found on the way: the next migration or verify need not
+      await this.#pullKeys(leaving);
     }
-    await this.#pullKeys(batch);
   }
 
   /** Pass 2 over one set: what is found at an old owner is pulled after all. */
   async #verifySet(point: number): Promise<number> {
-    const { document } = this.#view;
     let verified = 0;
-    for await (const page of this.#session.store.entries(document.generation, point)) {
-      const keys = page.filter((key) => this.#arcOf(key, point)?.moves === true);
+    for await (const page of entriesOf(this.#session.store, this.#view.document, point)) {
+      const keys = page.filter((key) => this.#crosses(key, point));
       verified += keys.length;
       for (let from = 0; from < keys.length; from += MAX_EXCHANGE_COMMANDS) {
         await this.#verifyKeys(keys.slice(from, from + MAX_EXCHANGE_COMMANDS));
@@ -224,6 +247,7 @@ export class Copier {
     const result = await this.#patiently(source, async () => {
       const asked = await ask(
         this.#session,
+        this.#view,
         source,
         keys.map((key) => metaGet(key, "f")),
       );
@@ -251,7 +275,7 @@ export class Copier {
         } catch (error) {
           if (error instanceof Unstorable) throw wouldNotFit(error);
           if (!(error instanceof Retry)) throw error;
-          if (this.#session.clock.now() > deadline) throw stopped(`${node.name} does not answer`, error.cause);
+          if (this.#session.clock.now() > deadline) throw stopped(silence(node), error.cause);
         }
         await this.#session.clock.sleep(RETRY_MS);
         await this.#session.refresh();
@@ -288,10 +312,14 @@ function stopped(why: string, cause?: unknown): RingshiftError {
   );
 }
 
+function silence({ name }: NodeRecord): string {
+  return `${name} does not answer (should it be gone for good: ringshift migration abandon ${name})`;
+}
+
 function wouldNotFit(error: Unstorable): RingshiftError {
   return new RingshiftError(
     "WOULD_NOT_FIT",
-    `${error.node} cannot store a value of this migration (${error.message}): give it more memory or a larger item size (memcached -m, -I), then run the same command again.`,
+    `${error.node} cannot store a value of this migration (${error.message}): give it more memory or a larger item size (memcached -m, -I), then run the same command again; or put the ring back with ringshift migration abort.`,
     { node: error.node, key: error.key, cause: error },
   );
 }

@@ -17,6 +17,8 @@ import { checkServer, type PrepareOptions, plantFirst, requireEmpty, standingFen
 
 export interface InitOptions extends PrepareOptions {
   readonly compat?: Compat | undefined;
+  /** Hash only what stands in braces, `{user:1}:a` as `user:1`. Default false. For the life of the cluster. */
+  readonly hashTags?: boolean | undefined;
 }
 
 /**
@@ -32,9 +34,14 @@ export async function initialise(
   const { document: present, runId } = await store.read();
   if (present !== null) throw already(namespace, present);
   await store.checkEviction();
-  const document = firstDocument(nodes, runId, options.compat ?? "ringshift");
+  const document = firstDocument(nodes, runId, {
+    compat: options.compat ?? "ringshift",
+    hashTags: options.hashTags ?? false,
+  });
   viewOf(document); // names, weights and doubles are refused here
-  const probes = await Promise.all(document.nodes.map((node) => checkServer(node, options)));
+  const probes = await Promise.all(
+    document.nodes.map((node) => checkServer(node, { access: transport.access, ...options })),
+  );
   for (const [i, node] of document.nodes.entries()) {
     const fence = await standingFence(transport, namespace, node);
     if (fence !== undefined && fence > 0 && !options.flush) throw lostTopology(namespace, node);
@@ -50,16 +57,21 @@ export async function initialise(
   return document;
 }
 
-/** As `initialise`, but a cluster that is there already, or that another process starts at the same time, is as good. */
+/**
+ * As `initialise`, but a cluster that is there already, or that another process starts at the same time, is as good. Whatever the refusal
+ * was: that process' first keys and fences may have been what this one met.
+ */
 export async function initialiseIfNeeded(...args: Parameters<typeof initialise>): Promise<void> {
   try {
     await initialise(...args);
   } catch (error) {
-    if (!isRingshiftError(error, "ALREADY_INITIALISED")) throw error;
+    if (isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
+    const [store] = args;
+    if ((await store.read()).document === null) throw error;
   }
 }
 
-function firstDocument(nodes: readonly NewNode[], runId: string, compat: Compat): TopologyDocument {
+function firstDocument(nodes: readonly NewNode[], runId: string, ring: TopologyDocument["ring"]): TopologyDocument {
   const records: NodeRecord[] = nodes.map((node, index) => newRecord(node, index));
   const addresses = new Set(records.map((node) => node.address));
   if (records.length === 0) throw new RingshiftError("INVALID_OPTION", "A cluster needs at least one server.");
@@ -69,7 +81,7 @@ function firstDocument(nodes: readonly NewNode[], runId: string, compat: Compat)
     id: randomId(),
     epoch: 0,
     phase: "S",
-    ring: { compat, hashTags: false },
+    ring,
     nodes: records,
     previousNodes: null,
     fences: Object.fromEntries(records.map((node) => [node.name, 0])),

@@ -2,9 +2,10 @@
  * The plan: what a change would move, before anything moves. It reads only the sets of affected points.
  */
 import { ringOf, View } from "../protocol/view.ts";
-import { type Arc, diffRings, keyHash, type RingDiff } from "../ring/index.ts";
+import { type Arc, diffRings, hashOf, type RingDiff } from "../ring/index.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
 import type { TopologyStore } from "../topology/store.ts";
+import { entriesOf } from "./entries.ts";
 
 /** Keys between one pair of nodes. */
 export interface PlannedMove {
@@ -67,9 +68,9 @@ export async function makePlan(
   let relisted = 0;
   for (const point of affected.keys()) {
     const seen = new Set<string>();
-    for await (const page of store.entries(document.generation, point)) for (const key of page) seen.add(key);
+    for await (const page of entriesOf(store, document, point)) for (const key of page) seen.add(key);
     for (const key of seen) {
-      const arc = diff.find(keyHash(key));
+      const arc = diff.find(hashOf(key, document.ring.hashTags));
       if (arc?.fromPoint !== point) continue;
       if (arc.moves) moves.get(`${arc.fromNode}\n${arc.toNode}`)!.keys++;
       else relisted++;

@@ -5,11 +5,12 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { RingshiftError } from "../errors.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { parseAddress } from "../memcached/address.ts";
 import { flushAll, probeServer, type ServerProbe } from "../memcached/admin.ts";
-import { classicAdd, classicSet, metaDelete, metaGet } from "../memcached/commands.ts";
+import { classicAdd, metaDelete, metaGet } from "../memcached/commands.ts";
 import { formatFence, parseFence } from "../memcached/fence.ts";
-import { MANAGED_KEY } from "../memcached/key.ts";
+import { MARK_MANAGED } from "../memcached/marker.ts";
 import { ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { Session } from "../protocol/session.ts";
@@ -23,11 +24,10 @@ export interface PrepareOptions {
   readonly adopt?: boolean | undefined;
   /** Take a server that looks like a proxy. */
   readonly force?: boolean | undefined;
+  /** How servers are reached. Default: as the session's own connections. */
+  readonly access?: ServerAccess | undefined;
 }
 
-const MARKER_TEXT = Buffer.from(
-  "This server belongs to a ringshift cluster; a client without Redis would go round its fences.",
-);
 const RESERVED = /^ringshift:(?:managed$|fence:)/;
 
 /** Makes servers ready to join a cluster at `epoch`; answers their versions. */
@@ -43,7 +43,7 @@ export type PrepareServers = (
  * @throws RingshiftError as `checkServer` and `requireEmpty`; no server is planted then
  */
 export const prepareServers: PrepareServers = async ({ namespace, transport, clock }, nodes, epoch, options) => {
-  const probes = await Promise.all(nodes.map((node) => checkServer(node, options)));
+  const probes = await Promise.all(nodes.map((node) => checkServer(node, { access: transport.access, ...options })));
   for (const [i, node] of nodes.entries()) {
     await requireEmpty(namespace, node, probes[i]!, options, transport);
     const fence = await standingFence(transport, namespace, node);
@@ -62,7 +62,7 @@ export const prepareServers: PrepareServers = async ({ namespace, transport, clo
 /** Checks a server that is to join. @throws RingshiftError NODE_ADDRESS, NODE_DOWN, PROXY, VERSION_TOO_OLD, CAS_DISABLED, META_REQUIRED */
 export async function checkServer(node: NodeRecord, options: PrepareOptions): Promise<ServerProbe> {
   await checkAddress(node);
-  const probe = await probeServer(node.address);
+  const probe = await probeServer(node.address, { access: options.access });
   const refuse = (code: "PROXY" | "VERSION_TOO_OLD" | "CAS_DISABLED" | "META_REQUIRED", why: string) => {
     return new RingshiftError(code, `${node.name} at ${node.address} ${why}`, { node: node.name });
   };
@@ -106,11 +106,7 @@ export async function plantFirst(
   clock: Clock,
 ): Promise<number> {
   const fence = Buffer.from(formatFence(number, clock.randomId(), unindexed));
-  const commands = [
-    classicSet(MANAGED_KEY, 0, 0, MARKER_TEXT),
-    classicAdd(namespace.fenceKey, 0, 0, fence),
-    metaGet(namespace.fenceKey, "v"),
-  ];
+  const commands = [MARK_MANAGED, classicAdd(namespace.fenceKey, 0, 0, fence), metaGet(namespace.fenceKey, "v")];
   try {
     const { replies } = await transport.exchange(node, commands);
     return parseFence(replies[2]?.value?.toString("latin1") ?? "").number ?? -1;
@@ -132,7 +128,7 @@ export async function standingFence(transport: Transport, namespace: Namespace, 
 
 /** Deletes this cluster's keys from a server that is not part of it. */
 async function flush(namespace: Namespace, node: NodeRecord, transport: Transport): Promise<void> {
-  if (namespace.keyPrefix === "") return flushAll(node.address);
+  if (namespace.keyPrefix === "") return flushAll(node.address, { access: transport.access });
   let batch: string[] = [];
   const drop = async () => {
     if (batch.length > 0)
@@ -147,6 +143,7 @@ async function flush(namespace: Namespace, node: NodeRecord, transport: Transpor
     batch.push(key);
     if (batch.length === MAX_EXCHANGE_COMMANDS) await drop();
   }
+  batch.push(namespace.fenceKey); // of an earlier life: its number means nothing any more
   await drop();
 }
 
@@ -160,8 +157,8 @@ async function anyKey(namespace: Namespace, node: NodeRecord, transport: Transpo
 
 /** One server behind one name. Several addresses of one family are several servers. */
 async function checkAddress(node: NodeRecord): Promise<void> {
-  const { host } = parseAddress(node.address);
-  if (isIP(host) !== 0) return;
+  const { host, path } = parseAddress(node.address);
+  if (path !== undefined || isIP(host) !== 0) return;
   const found = await lookup(host, { all: true }).catch((cause: unknown) => {
     throw new RingshiftError("NODE_ADDRESS", `${node.name}: the name ${host} cannot be resolved.`, {
       node: node.name,

@@ -38,4 +38,22 @@ export interface ChangeReport {
   readonly seconds: number;
   readonly keysPerSecond: number;
   readonly resumed: boolean;
+  /** After the death of a server: what the index lists for it. Absent otherwise. */
+  readonly lost?: LostKeys;
+}
+
+/** Keys that went with a dead server. Index entries: they may include expired or deleted keys. */
+export interface LostKeys {
+  readonly keys: number;
+  /** The arcs of the dead servers that list any, in hash order. */
+  readonly arcs: readonly LostArc[];
+}
+
+export interface LostArc {
+  /** The hash before the arc's first; -1 when it begins at 0. */
+  readonly after: number;
+  readonly upTo: number;
+  readonly from: string;
+  readonly to: string;
+  readonly keys: number;
 }

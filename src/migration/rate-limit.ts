@@ -15,11 +15,18 @@ export class RateLimit {
     this.#freeAt = clock.now();
   }
 
-  /** Resolves when `count` more may begin. */
-  async take(count: number): Promise<void> {
+  /** Resolves when `count` more may begin, or when the signal is aborted. */
+  async take(count: number, signal?: AbortSignal): Promise<void> {
     if (this.#perSecond === undefined) return;
     const now = this.#clock.now();
     this.#freeAt = Math.max(this.#freeAt, now - BURST_S * 1000) + (count / this.#perSecond) * 1000;
-    if (this.#freeAt > now) await this.#clock.sleep(this.#freeAt - now);
+    if (this.#freeAt > now) await Promise.race([this.#clock.sleep(this.#freeAt - now), aborted(signal)]);
   }
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve();
+    else signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

@@ -4,12 +4,16 @@
  * The coordinator has published F. Clients hold writes on moving keys and acknowledge when theirs have drained. Then the fences of
  * *all* losing and gaining servers are raised by CAS, and D is published at once. Any client that has waited for D carries on here in a
  * dead coordinator's place: every step can be done by several processes at once.
+ *
+ *   F, ring changes            raise losing and gaining servers ── D
+ *   F, source declared dead    raise gaining servers ── all clients know ── S (there is nothing to copy from)
+ *   F, same ring (refence)     raise the servers with F's number ── S
  */
 import { isRingshiftError } from "../errors.ts";
 import { classicCas, metaGet } from "../memcached/commands.ts";
 import { formatFence, parseFence } from "../memcached/fence.ts";
 import { ExchangeError } from "../memcached/transport.ts";
-import { allNodes, type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
+import { allNodes, isDead, type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
 import { plant } from "./plant.ts";
 import type { Session } from "./session.ts";
 import type { View } from "./view.ts";
@@ -23,18 +27,20 @@ const POLL_MS = 5;
 const SERVER_PATIENCE_MS = 2_000;
 const RAISE_TRIES = 20;
 
-/** `armed`: D is published. `aborted`: S with the old nodes is. `elsewhere`: the document is another one by now. */
-export type Armed = "armed" | "aborted" | "elsewhere";
+/** `armed`: D (or S, see above) is published. `waiting`: the fences stand, not every client knows yet. `aborted`: S with the old nodes is. `elsewhere`: the document is another one by now. */
+export type Armed = "armed" | "waiting" | "aborted" | "elsewhere";
 
 /**
- * Raises the fences and publishes D, given a view in F.
+ * Raises the fences and publishes what follows, given a view in F.
+ * @param overdue the hold-off is over: clients that have not acknowledged a dead server are waited for no longer
  * @throws RingshiftError REDIS_UNREACHABLE
  */
-export async function arm(session: Session, view: View): Promise<Armed> {
+export async function arm(session: Session, view: View, overdue = false): Promise<Armed> {
   const { document } = view;
   if (document.phase !== "F" || !view.confirmed) return "elsewhere";
   const deadline = session.clock.now() + SERVER_PATIENCE_MS;
-  for (const node of involved(view)) {
+  const refenced = refencedBy(view);
+  for (const node of refenced.length > 0 ? refenced : involved(view)) {
     for (;;) {
       const raised = await raiseFence(session, node, document.fences[node.name]!).catch(unreachable);
       if (raised) break;
@@ -42,6 +48,15 @@ export async function arm(session: Session, view: View): Promise<Armed> {
       await session.clock.sleep(POLL_MS);
       if ((await session.look()).document.id !== document.id) return "elsewhere";
     }
+  }
+  if (refenced.length > 0) {
+    return publish(session, view, successor(document, document.runId, { phase: "S", settling: true }), "armed");
+  }
+  if (document.dead?.length) {
+    if (!overdue && (await session.store.unacknowledged(document.epoch)).length > 0) return "waiting";
+    const migrations = document.migrations + 1;
+    const next = successor(document, document.runId, { phase: "S", settling: true, migrations, dead: [] });
+    return publish(session, view, next, "armed");
   }
   return publish(session, view, successor(document, document.runId, { phase: "D" }), "armed");
 }
@@ -58,24 +73,32 @@ export async function waitForDrain(session: Session, epoch: number): Promise<voi
 /** F taken back: S with the old nodes, fences as raised. Refused when Redis has failed over since F was published. */
 export async function abort(session: Session, view: View): Promise<Armed> {
   const { document } = view;
+  if (document.recovered) return "elsewhere"; // D may have been published and forgotten
   const next = successor(document, document.runId, {
     phase: "S",
     nodes: document.previousNodes!,
     previousNodes: document.nodes,
     settling: true,
     operation: null,
+    dead: [],
   });
   return publish(session, view, next, "aborted");
 }
 
-/** The servers that lose or gain arcs: those whose fences F has given a new number. */
+/** The servers that lose or gain arcs, but for dead ones: those whose fences F has given a new number. */
 export function involved(view: View): NodeRecord[] {
   const names = new Set((view.diff?.arcs ?? []).flatMap((arc) => (arc.moves ? [arc.fromNode, arc.toNode] : [])));
-  return allNodes(view.document).filter((node) => names.has(node.name));
+  return allNodes(view.document).filter((node) => names.has(node.name) && !isDead(view.document, node.name));
 }
 
-/** Raises the fence of a server to `number`, keeping its incarnation and its ` u`. True when it stands there. */
-async function raiseFence(session: Session, node: NodeRecord, number: number): Promise<boolean> {
+/** The servers of an F that changes no ring but gives fences a new number (refence.ts); none for a change of the ring. */
+function refencedBy({ diff, document }: View): NodeRecord[] {
+  if (diff === undefined || diff.arcs.length > 0) return [];
+  return document.nodes.filter((node) => document.fences[node.name] === document.epoch);
+}
+
+/** Raises the fence of a server to `number`, keeping its incarnation and its ` u`. True when it stands there. @throws ExchangeError */
+export async function raiseFence(session: Session, node: NodeRecord, number: number): Promise<boolean> {
   const { transport, namespace } = session;
   for (let i = 0; i < RAISE_TRIES; i++) {
     const found = await transport.exchange(node, [metaGet(namespace.fenceKey, "v c")]);

@@ -2,6 +2,8 @@
 export interface Clock {
   /** Monotonic milliseconds. */
   now(): number;
+  /** As `now`, read once a turn of the event loop at most: for what happens at every command. */
+  coarse?(): number;
   /** Wall clock, whole seconds since 1970. */
   epochSeconds(): number;
   sleep(ms: number): Promise<void>;

@@ -3,76 +3,87 @@
  *
  * Once every registered client has had the time to put back a newer document, and no server's fence is newer, the document is published
  * again under the present run id, with every server's part of the index untrusted until a reindex. Where two servers or more have no
- * fence, our keys on them go first: a forgotten D raised at least two fences, so one that stands would show it.
+ * fence, our keys on them go first: a forgotten D raised at least two fences, so one that stands would show it. A server that does not
+ * answer counts as one without a fence. With a second such server it is given the hold-off to come back and show its own; then it is dead.
  */
 
-import { metaDelete, metaGet } from "../memcached/commands.ts";
+import { isRingshiftError } from "../errors.ts";
+import { metaGet } from "../memcached/commands.ts";
 import { parseFence } from "../memcached/fence.ts";
-import { ExchangeError, MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
-import { allNodes, type NodeRecord, randomId } from "../topology/document.ts";
+import { ExchangeError } from "../memcached/transport.ts";
+import { allNodes, type NodeRecord, randomId, type TopologyDocument } from "../topology/document.ts";
 import { REGISTRATION_MS } from "../topology/store.ts";
+import { deleteOurKeys } from "./our-keys.ts";
 import type { Session } from "./session.ts";
+import { HOLD_OFF_MS } from "./settle.ts";
 
-/** Since when a session has seen the run id it sees now. */
-const noticed = new WeakMap<Session, { readonly runId: string; readonly at: number }>();
+/** Since when a session has seen the document and run id that it sees now. */
+const noticed = new WeakMap<Session, { readonly what: string; readonly at: number }>();
 
 /** One step towards a confirmed document; call again while the view is unconfirmed. @throws RingshiftError REDIS_UNREACHABLE */
 export async function confirm(session: Session): Promise<void> {
   const view = await session.look();
   if (view.confirmed) return;
   const runId = view.redisRunId;
+  const what = `${view.document.id} ${runId}`;
   const seen = noticed.get(session);
-  if (seen?.runId !== runId) {
-    noticed.set(session, { runId, at: session.clock.now() });
+  if (seen?.what !== what) {
+    noticed.set(session, { what, at: session.clock.now() });
     return;
   }
   if (session.clock.now() - seen.at < REGISTRATION_MS) return;
   const { document } = view;
   if ((await session.store.unacknowledged(document.epoch)).length > 0) return;
-  const lost: NodeRecord[] = [];
-  for (const node of allNodes(document)) {
-    const number = await fenceNumber(session, node);
-    if (number === undefined) lost.push(node);
-    else if (number > (document.fences[node.name] ?? 0)) return; // a D that Redis forgot, and nobody alive holds: the operator's
+  const { newer, lost, silent } = await readFences(session, document);
+  if (newer.length > 0) return; // a D that Redis forgot, and nobody alive holds: the operator's (recover.ts)
+  if (lost.length + silent.length > 1) {
+    // dead, or only out of reach: then its fence may show more when it is back
+    if (silent.length > 0 && session.clock.now() - seen.at < HOLD_OFF_MS) return;
+    for (const node of lost) if (!(await emptied(session, node))) return;
   }
-  if (lost.length > 1) for (const node of lost) if (!(await deleteOurKeys(session, node))) return;
-  const next = { ...document, id: randomId(), runId, untrusted: allNodes(document).map((node) => node.name) };
+  const untrusted = allNodes(document).map((node) => node.name);
+  const next = { ...document, id: randomId(), runId, untrusted, recovered: true };
   await session.store.publish(document.id, next, runId);
   await session.look();
 }
 
-/** Undefined: no fence, a nonce, or no answer. */
-async function fenceNumber(session: Session, node: NodeRecord): Promise<number | undefined> {
-  try {
-    const { replies } = await session.transport.exchange(node, [metaGet(session.namespace.fenceKey, "v")]);
-    return parseFence(replies[0]?.value?.toString("latin1") ?? "").number;
-  } catch (error) {
-    if (error instanceof ExchangeError) return undefined;
-    throw error;
-  }
+/** Where the servers' fences stand against the document. */
+export interface Fences {
+  /** The highest number found. */
+  readonly highest: number;
+  readonly newer: readonly NodeRecord[];
+  /** No fence, or a nonce. */
+  readonly lost: readonly NodeRecord[];
+  /** No answer: dead, or out of reach. */
+  readonly silent: readonly NodeRecord[];
 }
 
-/** Counts as eviction. False: the server does not answer, or its keys cannot be listed. */
-async function deleteOurKeys(session: Session, node: NodeRecord): Promise<boolean> {
-  const { keyPrefix } = session.namespace;
-  let batch: string[] = [];
-  const drop = async () => {
-    if (batch.length > 0)
-      await session.transport.exchange(
-        node,
-        batch.map((key) => metaDelete(key)),
-      );
-    batch = [];
-  };
-  try {
-    for await (const key of session.transport.dump(node)) {
-      if (!key.startsWith(keyPrefix) || key.startsWith("ringshift:")) continue;
-      batch.push(key);
-      if (batch.length === MAX_EXCHANGE_COMMANDS) await drop();
+export async function readFences(session: Session, document: TopologyDocument): Promise<Fences> {
+  const [newer, lost, silent]: NodeRecord[][] = [[], [], []];
+  let highest = 0;
+  for (const node of allNodes(document)) {
+    try {
+      const { replies } = await session.transport.exchange(node, [metaGet(session.namespace.fenceKey, "v")]);
+      const { number } = parseFence(replies[0]?.value?.toString("latin1") ?? "");
+      if (number === undefined) lost!.push(node);
+      else if (number > (document.fences[node.name] ?? 0)) newer!.push(node);
+      highest = Math.max(highest, number ?? 0);
+    } catch (error) {
+      if (!(error instanceof ExchangeError)) throw error;
+      silent!.push(node);
     }
-    await drop();
+  }
+  return { highest, newer: newer!, lost: lost!, silent: silent! };
+}
+
+/** Counts as eviction. False: its keys cannot be listed now; tried again at the next heartbeat. */
+async function emptied(session: Session, node: NodeRecord): Promise<boolean> {
+  try {
+    // as soon as a fence stands somebody else has confirmed: what is written from then on stays
+    await deleteOurKeys(session, node, (fence) => fence?.number === undefined);
     return true;
-  } catch {
-    return false; // a dead server has no keys to bring back; one that is merely out of reach is tried again at the next heartbeat
+  } catch (error) {
+    if (isRingshiftError(error)) return false;
+    throw error;
   }
 }

@@ -5,12 +5,14 @@
  *   D, moving    P first, then one native command at the new owner
  *   else         one native command
  *
- * A placeholder is *absent* to every command, but Memcached does not know that. Where one may stand (`route.careful`), replace, delete,
- * append and prepend look first and then go with the CAS they saw; add and incr find out by what they are answered.
+ * A placeholder is *absent* to every command, but Memcached does not know that. A lease (lease.ts) may stand anywhere, the placeholder of a
+ * pull where `route.careful`. So replace, append and prepend look first and then go with the CAS they saw; add and incr find out by what
+ * they are answered; delete looks first where a pull may be under way, else looks in the same flush.
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import {
   classicAppend,
+  classicCas,
   type MetaSetOptions,
   metaArithmetic,
   metaDelete,
@@ -21,6 +23,7 @@ import {
 } from "../memcached/commands.ts";
 import type { Command, ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
 import { UNINDEXED_SUFFIX } from "../memcached/fence.ts";
+import { isHere, type Lease } from "./lease.ts";
 import { Ambiguous, Retry } from "./outcome.ts";
 import { pullOne } from "./pull-one.ts";
 import { removePlaceholder } from "./read.ts";
@@ -39,7 +42,7 @@ export interface Item {
 }
 
 /** Where the write goes: the route, pulled if it was dual. */
-async function arrive(session: Session, route: Route): Promise<void> {
+export async function arrive(session: Session, route: Route): Promise<void> {
   if (route.kind === "dual") await pullOne(session, route);
 }
 
@@ -69,33 +72,40 @@ export async function add(session: Session, route: Route, item: Item): Promise<b
 /** Stores where something is. */
 export async function replace(session: Session, route: Route, item: Item): Promise<boolean> {
   await arrive(session, route);
-  await fits(session, route, item.data);
-  if (route.careful) {
-    return conditional(session, route, (cas) =>
-      metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, cas }),
-    );
-  }
-  const exchanged = await write(session, route, [
-    metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, mode: "R" }),
-  ]);
-  return expect(route, exchanged.replies[0]!, "HD", "NS") === "HD";
+  await fits(session, route, item.data.length);
+  return conditional(session, route, (cas) =>
+    metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, cas }),
+  );
 }
 
 /** Appends or prepends to a value that is there. The data's flags and TTL are those of the value. */
 export async function extend(session: Session, route: Route, data: Buffer, mode: "A" | "P"): Promise<boolean> {
   await arrive(session, route);
-  if (route.careful)
-    return conditional(session, route, (cas) => metaSet(route.key, data, { flags: 0, ttl: 0, mode, cas }));
-  const exchanged = await write(session, route, [metaSet(route.key, data, { flags: 0, ttl: 0, mode })]);
-  return expect(route, exchanged.replies[0]!, "HD", "NS") === "HD";
+  // a piece that is too large by itself would take the old value with it; a sum that is too large leaves it (NS)
+  await fits(session, route, data.length);
+  const size = (look: Reply) => fits(session, route, (look.size ?? 0) + data.length);
+  return conditional(session, route, (cas) => metaSet(route.key, data, { flags: 0, ttl: 0, mode, cas }), size);
 }
 
 /** True when there was something to delete. */
 export async function remove(session: Session, route: Route): Promise<boolean> {
   await arrive(session, route);
   if (route.careful) return conditional(session, route, (cas) => metaDelete(route.key, { cas }));
-  const exchanged = await write(session, route, [metaDelete(route.key)]);
-  return expect(route, exchanged.replies[0]!, "HD", "NF") === "HD";
+  const exchanged = await write(session, route, removal(route.key));
+  return removed(route, exchanged.replies);
+}
+
+/**
+ * Delete where no pull can be under way. The look in front tells a lease, which is no value, from one; what happens between the two is
+ * microseconds of the same server, and can only cost a value that a loader was just storing.
+ */
+export function removal(key: string): Command[] {
+  return [metaGet(key, "f"), metaDelete(key)];
+}
+
+/** Of the replies to `removal`: there was a value to delete. */
+export function removed(route: Route, [look, done]: readonly Reply[]): boolean {
+  return expect(route, done!, "HD", "NF") === "HD" && look!.flags !== PLACEHOLDER_FLAGS;
 }
 
 /** Adds to, or subtracts from, a decimal value; undefined on a miss. @throws RingshiftError NOT_NUMERIC */
@@ -106,6 +116,7 @@ export async function arithmetic(
   decrement: boolean,
 ): Promise<string | undefined> {
   await arrive(session, route);
+  let refused: string | undefined; // CAS of a value that was there after a refusal: refused again, it is not a number
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const exchanged = await write(session, route, [metaArithmetic(route.key, { delta, decrement })]);
     const reply = exchanged.replies[0]!;
@@ -116,8 +127,9 @@ export async function arithmetic(
     const look = await lookAt(session, route);
     if (look === undefined) return undefined;
     if (look.reply.flags !== PLACEHOLDER_FLAGS) {
-      if (round > 0)
+      if (look.reply.cas === refused)
         throw new RingshiftError("NOT_NUMERIC", "The value is not a decimal number.", { node: route.node.name });
+      refused = look.reply.cas;
       continue;
     }
     if ((await removePlaceholder(session, route, look.reply, look.exchanged)) === "HD") return undefined;
@@ -136,12 +148,12 @@ export interface CasBinding {
 /** Stores when the item is still the one the token came from. The caller has checked that the token's node is `route.node`. */
 export async function compareAndSet(session: Session, route: Route, item: Item, token: CasBinding): Promise<boolean> {
   await arrive(session, route);
-  await fits(session, route, item.data);
+  await fits(session, route, item.data.length);
   // CAS numbers start anew with the server process: only a connection that has shown the token's incarnation may carry it
   let connection = token.connection;
   let exchanged = connection && (await tellOn(session, route, item, token, connection));
   if (exchanged === undefined) {
-    connection = (await ask(session, route.node, [metaGet(route.key, "c")])).connection;
+    connection = (await ask(session, route.view, route.node, [metaGet(route.key, "c")])).connection;
     if (token.incarnation === "" || connection.incarnation !== token.incarnation) return false;
     exchanged = await tellOn(session, route, item, token, connection);
   }
@@ -160,29 +172,51 @@ async function tellOn(
 ): Promise<Exchanged | undefined> {
   const command = metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, cas: token.cas });
   try {
-    return await tell(session, route.node, [command], on);
+    return await tell(session, route.view, route.node, [command], on);
   } catch (error) {
     if (error instanceof Retry) return undefined;
     throw error;
   }
 }
 
+/** Stores the value that a lease was taken for; false when the lease is lost: something else has happened to the key. */
+export async function fillLease(session: Session, route: Route, item: Item, lease: Lease): Promise<boolean> {
+  if (!isHere(route, lease)) return false;
+  const reply = await store(session, route, item, { cas: lease.cas, classic: true }, lease.connection);
+  return expect(route, reply, "STORED", "EXISTS", "NOT_FOUND") === "STORED";
+}
+
 /** Sets TTL without changing the value; false on a miss. */
 export async function touch(session: Session, route: Route, exptime: number): Promise<boolean> {
+  return (await getAndTouch(session, route, exptime, "f c")) !== undefined;
+}
+
+/** Sets TTL and answers what `flags` ask for (`f` and `c` among them); undefined on a miss. */
+export async function getAndTouch(
+  session: Session,
+  route: Route,
+  exptime: number,
+  flags: string,
+): Promise<Reply | undefined> {
   await arrive(session, route);
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const exchanged = await ask(session, route.node, [metaTouch(route.key, exptime, "f c")]);
+    const exchanged = await ask(session, route.view, route.node, [metaTouch(route.key, exptime, flags)]);
     await requireAccepted(session, route, exchanged, false);
     const reply = exchanged.replies[0]!;
-    if (expect(route, reply, "HD", "EN") === "EN") return false;
-    if (reply.flags !== PLACEHOLDER_FLAGS) return true;
-    if ((await removePlaceholder(session, route, reply, exchanged)) !== "EX") return false;
+    if (expect(route, reply, "HD", "VA", "EN") === "EN") return undefined;
+    if (reply.flags !== PLACEHOLDER_FLAGS) return reply;
+    if ((await removePlaceholder(session, route, reply, exchanged)) !== "EX") return undefined;
   }
   throw new Retry();
 }
 
 /** Look, then the same command with the CAS seen, until one of the two decides. */
-async function conditional(session: Session, route: Route, command: (cas: string) => Command): Promise<boolean> {
+async function conditional(
+  session: Session,
+  route: Route,
+  command: (cas: string) => Command,
+  check?: (look: Reply) => Promise<void>,
+): Promise<boolean> {
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const look = await lookAt(session, route);
     if (look === undefined) return false;
@@ -190,15 +224,19 @@ async function conditional(session: Session, route: Route, command: (cas: string
       if ((await removePlaceholder(session, route, look.reply, look.exchanged)) === "EX") continue;
       return false;
     }
+    await check?.(look.reply);
     const exchanged = await write(session, route, [command(look.reply.cas!)], look.exchanged.connection);
-    if (expect(route, exchanged.replies[0]!, "HD", "EX", "NF", "NS") === "HD") return true;
+    const status = expect(route, exchanged.replies[0]!, "HD", "EX", "NF", "NS");
+    if (status === "HD") return true;
+    // the item is there and ours: what the server could not do is find room for the sum
+    if (status === "NS") throw noRoom(route);
   }
   throw new Retry();
 }
 
-/** `mg key f c`; undefined when nothing is there. */
+/** `mg key f c s`; undefined when nothing is there. */
 async function lookAt(session: Session, route: Route): Promise<{ reply: Reply; exchanged: Exchanged } | undefined> {
-  const exchanged = await ask(session, route.node, [metaGet(route.key, "f c")]);
+  const exchanged = await ask(session, route.view, route.node, [metaGet(route.key, "f c s")]);
   await requireAccepted(session, route, exchanged, false);
   const reply = exchanged.replies[0]!;
   return reply.status === "EN" ? undefined : { reply, exchanged };
@@ -209,31 +247,50 @@ async function store(
   session: Session,
   route: Route,
   item: Item,
-  how: Pick<MetaSetOptions, "mode" | "cas">,
+  how: Pick<MetaSetOptions, "mode" | "cas"> & { readonly classic?: boolean },
   on?: ConnectionRef,
 ): Promise<Reply> {
-  await fits(session, route, item.data);
-  const command = metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, ...how });
+  await fits(session, route, item.data.length);
+  const command = how.classic
+    ? classicCas(route.key, item.flags, item.exptime, how.cas!, item.data)
+    : metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, ...how });
   if (route.view.unfenced) return (await write(session, route, [command], on)).replies[0]!;
   const recorded = session.recorder.knows(route.key, route.hash)
     ? "recorded"
     : await session.recorder.record(session, route.view, route.key, route.hash, route.point);
   if (recorded === "recorded") return (await write(session, route, [command], on)).replies[0]!;
+  if (session.whenIndexDown === "reject") throw indexDown();
   if (route.moving) throw new Retry(); // D, and Redis is down: the copier could not learn of the key
-  const exchanged = await write(
-    session,
-    route,
-    [classicAppend(session.namespace.fenceKey, UNINDEXED_SUFFIX), command],
-    on,
+  return storeMarked(session, route, command, on);
+}
+
+/**
+ * Redis is down: the fence item gets a ` u` in the same flush, before the write. A mark that stands *after* the write covers it, whoever put
+ * it (a reindex lists the keys after it has taken the mark away), so one that is known is not put again: the item would grow with every write.
+ */
+async function storeMarked(session: Session, route: Route, command: Command, on?: ConnectionRef): Promise<Reply> {
+  const { name } = route.node;
+  const mark = session.marked.has(name) ? [] : [classicAppend(session.namespace.fenceKey, UNINDEXED_SUFFIX)];
+  const exchanged = await write(session, route, [...mark, command], on);
+  if (exchanged.fence?.unindexed) {
+    session.marked.add(name);
+    return exchanged.replies[mark.length]!;
+  }
+  session.marked.delete(name);
+  throw new Ambiguous();
+}
+
+function indexDown(): RingshiftError {
+  return new RingshiftError(
+    "REDIS_UNREACHABLE",
+    'Redis does not answer, so the key cannot be indexed, and the client was told to refuse such writes (whenIndexDown: "reject"). Nothing was written.',
   );
-  if (!exchanged.fence?.unindexed) throw new Ambiguous();
-  return exchanged.replies[1]!;
 }
 
 /** A failing `ms` deletes what was there, so the size is checked first. @throws RingshiftError VALUE_TOO_LARGE; Retry */
-async function fits(session: Session, route: Route, data: Buffer): Promise<void> {
+export async function fits(session: Session, route: Route, bytes: number): Promise<void> {
   try {
-    await session.limits?.check(route.node, route.key.length, data.length);
+    await session.limits?.check(route.node, route.key.length, bytes);
   } catch (error) {
     throw isRingshiftError(error, "VALUE_TOO_LARGE") ? error : new Retry(error);
   }
@@ -245,9 +302,16 @@ async function write(
   commands: readonly Command[],
   on?: ConnectionRef,
 ): Promise<Exchanged> {
-  const exchanged = await tell(session, route.node, commands, on);
+  const exchanged = await tell(session, route.view, route.node, commands, on);
   await requireAccepted(session, route, exchanged, true);
   return exchanged;
+}
+
+function noRoom(route: Route): RingshiftError {
+  const { name } = route.node;
+  return new RingshiftError("VALUE_TOO_LARGE", `${name} has no room for the longer value; the old one is untouched.`, {
+    node: name,
+  });
 }
 
 /** True when a store needs nothing first: the key is recorded, or need not be, and the value is small enough to fit anywhere. */

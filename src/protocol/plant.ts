@@ -12,6 +12,7 @@ import { isRingshiftError } from "../errors.ts";
 import { classicAdd, classicCas, metaGet } from "../memcached/commands.ts";
 import type { Command, Exchanged } from "../memcached/exchange.ts";
 import { formatFence, formatNonce, parseFence } from "../memcached/fence.ts";
+import { MARK_MANAGED } from "../memcached/marker.ts";
 import { ExchangeError } from "../memcached/transport.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import type { Session } from "./session.ts";
@@ -48,7 +49,8 @@ export async function plant(session: Session, node: NodeRecord): Promise<boolean
   let found = await transport.exchange(node, [look]);
   if (found.replies[0]?.status === "EN") {
     const nonce = Buffer.from(formatNonce(clock.randomId()), "latin1");
-    found = lastOf(await transport.exchange(node, [classicAdd(namespace.fenceKey, 0, NEVER, nonce), look]));
+    const commands = [MARK_MANAGED, classicAdd(namespace.fenceKey, 0, NEVER, nonce), look];
+    found = lastOf(await transport.exchange(node, commands));
   }
   const reply = found.replies[0];
   if (reply?.status !== "VA" || reply.cas === undefined) return false;

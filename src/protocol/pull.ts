@@ -3,7 +3,7 @@
  *
  *        B                         A                       Redis
  *   1  add placeholder
- *      (nothing there? ours; somebody's? wait, then take over; a value? go to 5)
+ *      (nothing there? ours; somebody's? wait, then take over; a value, or a lease of this epoch? go to 5)
  *   2                          mg v t f c   ── a miss: delete our placeholder, done
  *   3                                                  key into the new point's set
  *   4  cas value on the placeholder's token
@@ -16,13 +16,14 @@ import { classicAdd, classicCas, exptimeOf, metaDelete, metaGet, PLACEHOLDER_FLA
 import type { Command, ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
 import { MAX_EXCHANGE_BYTES, MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
 import type { NodeRecord } from "../topology/document.ts";
+import { leaseEpoch } from "./lease.ts";
 import { Retry, Unstorable } from "./outcome.ts";
 import type { Session } from "./session.ts";
 import { ask, requireFence } from "./validate.ts";
 import type { View } from "./view.ts";
 
 /** A placeholder outlives its puller by this long at most. */
-const PLACEHOLDER_TTL_S = 5;
+const PLACEHOLDER_TTL_S = 3;
 /** Somebody's placeholder that has stood this long with one CAS is taken over. */
 const TAKE_OVER_MS = 50;
 /** Between two looks at somebody's placeholder. */
@@ -50,12 +51,14 @@ interface Job extends PullKey {
   /** CAS of the placeholder at B that this pull may replace, and the connection that gave it. */
   token: string | undefined;
   connection: ConnectionRef | undefined;
-  /** Somebody's placeholder: its CAS, the connection that gave it, and since when it stands. */
-  foreign: { cas: string; connection: ConnectionRef; since: number } | undefined;
+  /** Somebody's placeholder: its CAS, the connection that gave it, since when it stands, and whether it could be a lease (lease.ts). */
+  foreign: { cas: string; connection: ConnectionRef; since: number; lease: boolean } | undefined;
   /** The value at A, and the connection that gave it. */
   copy: Reply | undefined;
   copyConnection: ConnectionRef | undefined;
   readAt: number;
+  /** B has no memory even for a placeholder. */
+  refused: boolean;
   result: PullResult | undefined;
 }
 
@@ -80,12 +83,17 @@ export async function pull(
       copy: undefined,
       copyConnection: undefined,
     };
-    return { key: name, hash, point, ...none, readAt: 0, result: undefined };
+    return { key: name, hash, point, ...none, readAt: 0, refused: false, result: undefined };
   });
   let open = jobs;
   for (let round = 0; open.length > 0; round++) {
     if (round === MAX_ROUNDS) throw new Retry();
-    await pullRound({ session, view, source, target, options }, open);
+    try {
+      await pullRound({ session, view, source, target, options }, open);
+    } catch (error) {
+      session.linger(view, (PLACEHOLDER_TTL_S + 1) * 1000); // placeholders of ours may stand
+      throw error;
+    }
     open = jobs.filter((job) => job.result === undefined);
     if (open.some((job) => job.foreign !== undefined)) {
       await session.clock.sleep(MIN_WAIT_MS + session.clock.random() * (MAX_WAIT_MS - MIN_WAIT_MS));
@@ -104,7 +112,9 @@ interface Crossing {
 }
 
 async function pullRound(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
-  const present = crossing.view.confirmed ? await reserve(crossing, jobs) : await presentOnly(crossing, jobs);
+  const { session, view } = crossing;
+  const present =
+    view.confirmed && session.isFresh(view) ? await reserve(crossing, jobs) : await presentOnly(crossing, jobs);
   const reserved = jobs.filter((job) => job.token !== undefined);
   await readSource(crossing, reserved);
   const found = reserved.filter((job) => job.copy !== undefined);
@@ -117,6 +127,10 @@ async function pullRound(crossing: Crossing, jobs: readonly Job[]): Promise<void
   const filled = found.filter((job) => job.result !== undefined);
   await kill(crossing, [...present, ...filled]);
   for (const job of present) job.result = "present";
+  await dropRefused(
+    crossing,
+    jobs.filter((job) => job.refused),
+  );
   const dropped = found.filter((job) => job.result === "dropped");
   crossing.session.counters.dropped += dropped.length;
   await giveBack(crossing, dropped, "dropped");
@@ -129,8 +143,9 @@ async function reserve(crossing: Crossing, jobs: readonly Job[]): Promise<Job[]>
   const takeOver: ConnectionRef[] = [];
   const commands = jobs.map((job) => {
     job.token = job.copy = undefined;
-    const look = metaGet(job.key, "f c");
+    const look = metaGet(job.key, "f c s");
     const { foreign } = job;
+    if (foreign?.lease) return [metaGet(job.key, "v f"), look];
     if (foreign === undefined || session.clock.now() - foreign.since < TAKE_OVER_MS) {
       return [classicAdd(job.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, EMPTY), look];
     }
@@ -138,7 +153,20 @@ async function reserve(crossing: Crossing, jobs: readonly Job[]): Promise<Job[]>
     return [classicCas(job.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, foreign.cas, EMPTY), look];
   });
   const answer = (job: Job, [put, look]: readonly Reply[], connection: ConnectionRef) => {
-    if (put!.status === "SERVER_ERROR") throw new Unstorable(job.key, crossing.target.name, put!.message);
+    const refused = put!.status === "SERVER_ERROR" && (look!.cas === undefined || look!.flags === PLACEHOLDER_FLAGS);
+    if (refused && crossing.options.unstorable === "stop") {
+      throw new Unstorable(job.key, crossing.target.name, put!.message);
+    }
+    job.refused = refused;
+    if (refused) return;
+    if (job.foreign?.lease) {
+      if (put!.flags === PLACEHOLDER_FLAGS && leaseEpoch(put!.value) === crossing.view.document.epoch) {
+        job.foreign = undefined;
+        present.push(job); // P had passed when it was put
+        return;
+      }
+      job.foreign.lease = false;
+    }
     if (look!.cas === undefined) {
       job.foreign = undefined; // gone again between the two: next round
     } else if (look!.flags !== PLACEHOLDER_FLAGS) {
@@ -148,11 +176,32 @@ async function reserve(crossing: Crossing, jobs: readonly Job[]): Promise<Job[]>
       job.connection = connection;
       job.foreign = undefined;
     } else if (job.foreign?.cas !== look!.cas) {
-      job.foreign = { cas: look!.cas, connection, since: session.clock.now() };
+      job.foreign = { cas: look!.cas, connection, since: session.clock.now(), lease: (look!.size ?? 0) > 0 };
     }
   };
   await atTarget(crossing, jobs, commands, answer, sameConnection(takeOver));
   return present;
+}
+
+/**
+ * Instead of all steps, where B cannot take even a placeholder: A's copies go first, so that whoever reads A later finds nothing, then the
+ * placeholder of somebody who read A before. After both nobody can bring the value to B any more.
+ */
+async function dropRefused(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
+  if (jobs.length === 0) return;
+  await readSource(crossing, jobs);
+  await kill(crossing, jobs);
+  const looks = jobs.map((job) => [metaGet(job.key, "f c")]);
+  await atTarget(crossing, jobs, looks, (job, [look], connection) => {
+    if (look!.cas === undefined) job.result = job.copy === undefined ? "absent" : "dropped";
+    else if (look!.flags !== PLACEHOLDER_FLAGS) job.result = "present";
+    else Object.assign(job, { token: look!.cas, connection });
+  });
+  for (const job of jobs) {
+    if (job.result === undefined) await giveBack(crossing, [job], job.copy === undefined ? "absent" : "dropped");
+    job.refused = false;
+  }
+  crossing.session.counters.dropped += jobs.filter((job) => job.result === "dropped").length;
 }
 
 /** Step 1 while the document is unconfirmed: no placeholder is put; values that have crossed already are accepted, all others wait. */
@@ -173,6 +222,7 @@ async function readSource(crossing: Crossing, jobs: readonly Job[]): Promise<voi
     const askedAt = session.clock.now();
     const result = await ask(
       session,
+      view,
       source,
       part.map((job) => metaGet(job.key, "v t f c")),
     );
@@ -248,7 +298,7 @@ async function kill(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
         metaGet(key, "c"),
       ]);
       const connections = part.flatMap(({ connection }) => connection ?? []);
-      const result = await ask(session, source, commands, sameConnection(connections));
+      const result = await ask(session, view, source, commands, sameConnection(connections));
       await requireFence(session, view, source, result);
       let at = 0;
       for (const { key, cas } of part) {
@@ -283,7 +333,7 @@ async function atTarget(
     one.commands.reduce((sum, { line, data }) => sum + line.length + (data?.length ?? 0) + 4, 0);
   for (const part of parts(work, size, bytes)) {
     const flat = part.flatMap((one) => one.commands);
-    const result: Exchanged = await ask(session, target, flat, on);
+    const result: Exchanged = await ask(session, view, target, flat, on);
     await requireFence(session, view, target, result);
     let at = 0;
     for (const one of part) {

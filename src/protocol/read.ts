@@ -6,6 +6,7 @@
  */
 import { metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { Exchanged, Reply } from "../memcached/exchange.ts";
+import { standsAsMiss } from "./lease.ts";
 import { Retry } from "./outcome.ts";
 import { pullOne } from "./pull-one.ts";
 import type { Session } from "./session.ts";
@@ -21,45 +22,71 @@ export interface Found {
 }
 
 /**
- * The key's item by `mg` with the flags given (`f` and `c` among them); undefined on a miss.
+ * The key's item by `mg` with the flags given (`f` and `c` among them); undefined on a miss. Without `v` a lease is not told from the
+ * placeholder of a pull, and is removed like one.
+ * @param onLease called when the miss is somebody's lease
  * @throws Retry
  */
-export async function read(session: Session, route: Route, flags: string): Promise<Found | undefined> {
+export async function read(
+  session: Session,
+  route: Route,
+  flags: string,
+  onLease?: () => void,
+): Promise<Found | undefined> {
   if (route.moving) session.counters.readsOfMovingKeys++;
-  return route.kind === "plain" ? readOwner(session, route, flags) : readDual(session, route, flags);
+  const way = route.kind === "plain" ? readOwner : readDual;
+  return way(session, route, flags, onLease);
 }
 
 /** A read where one server answers for the key. A placeholder is a miss, and is deleted by its CAS first. */
-export async function readOwner(session: Session, route: Route, flags: string): Promise<Found | undefined> {
+export async function readOwner(
+  session: Session,
+  route: Route,
+  flags: string,
+  onLease?: () => void,
+): Promise<Found | undefined> {
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const exchanged = await ask(session, route.node, [metaGet(route.key, flags)]);
+    const exchanged = await ask(session, route.view, route.node, [metaGet(route.key, flags)]);
     await requireAccepted(session, route, exchanged, false);
     const reply = exchanged.replies[0]!;
     if (reply.flags !== PLACEHOLDER_FLAGS) return hit(reply, exchanged);
+    if (standsAsMiss(route, reply)) {
+      onLease?.();
+      return undefined;
+    }
     if ((await removePlaceholder(session, route, reply, exchanged)) !== "EX") return undefined;
   }
   throw new Retry();
 }
 
-async function readDual(session: Session, route: Route, flags: string): Promise<Found | undefined> {
+async function readDual(
+  session: Session,
+  route: Route,
+  flags: string,
+  onLease?: () => void,
+): Promise<Found | undefined> {
   const { view, node, key } = route;
   const source = route.source!;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const first = await ask(session, node, [metaGet(key, flags)]);
+    const first = await ask(session, view, node, [metaGet(key, flags)]);
     await requireFence(session, view, node, first);
     if (isValue(first.replies[0]!)) return hit(first.replies[0]!, first);
 
-    const old = await ask(session, source, [metaGet(key, "f c")]);
+    const old = await ask(session, view, source, [metaGet(key, "f c")]);
     await requireFence(session, view, source, old);
     if (isValue(old.replies[0]!)) {
       await pullOne(session, route);
       continue;
     }
 
-    const third = await ask(session, node, [metaGet(key, flags)]);
+    const third = await ask(session, view, node, [metaGet(key, flags)]);
     await requireFence(session, view, node, third);
     const reply = third.replies[0]!;
     if (reply.flags !== PLACEHOLDER_FLAGS) return hit(reply, third);
+    if (standsAsMiss(route, reply)) {
+      onLease?.();
+      return undefined;
+    }
     if ((await removePlaceholder(session, route, reply, third)) === "HD") return undefined;
   }
   throw new Retry();
@@ -76,7 +103,7 @@ export async function removePlaceholder(
   seenIn: Exchanged,
 ): Promise<string> {
   const command = metaDelete(route.key, { cas: placeholder.cas! });
-  const exchanged = await ask(session, route.node, [command], seenIn.connection);
+  const exchanged = await ask(session, route.view, route.node, [command], seenIn.connection);
   await requireAccepted(session, route, exchanged, false);
   return exchanged.replies[0]!.status;
 }

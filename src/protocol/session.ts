@@ -22,6 +22,9 @@ export const GATE_MS = 2_000;
 /** After a failed call Redis counts as down for this long; the poll tries it meanwhile. */
 const REDIS_DOWN_MS = 1_000;
 
+/** The run id of a document that no Redis has published; a run id is hexadecimal. */
+const NO_REDIS = "none";
+
 export interface SessionParts {
   readonly namespace: Namespace;
   readonly transport: Transport;
@@ -30,7 +33,11 @@ export interface SessionParts {
   readonly recorder: Recorder;
   /** What the servers take at most; without it values are sent unchecked. */
   readonly limits?: Pick<ItemLimits, "check" | "fits"> | undefined;
+  /** The write of a key that Redis cannot list: `mark` the server as incompletely indexed (the default), or `reject` the write. */
+  readonly whenIndexDown?: WhenIndexDown | undefined;
 }
+
+export type WhenIndexDown = "mark" | "reject";
 
 /** What the protocol did in this process, in numbers that only grow. */
 export interface SessionCounters {
@@ -52,9 +59,12 @@ export class Session {
   readonly clock: Clock;
   readonly recorder: Recorder;
   readonly limits: SessionParts["limits"];
+  readonly whenIndexDown: WhenIndexDown;
   readonly counters: SessionCounters = { pulled: 0, readsOfMovingKeys: 0, retries: 0, ambiguousWrites: 0, dropped: 0 };
   /** Pulls under way in this process, by key: one pull per key and process. */
   readonly pulls = new Map<string, Promise<void>>();
+  /** Servers whose fence was last seen with a ` u`. */
+  readonly marked = new Set<string>();
   /** Called after every change of view. */
   onView: (view: View, before: View) => void = () => {};
   /** Called when the epoch this session can acknowledge has grown. */
@@ -64,6 +74,8 @@ export class Session {
   #redisFailedAt = Number.NEGATIVE_INFINITY;
   /** Older views under which attempts are still under way. */
   readonly #draining = new Set<View>();
+  /** Until when (ms) what operations of an epoch have left on servers or on the wire may still act. */
+  readonly #lingering = new Map<number, number>();
   #drained: Promise<void> | undefined;
   #resolveDrained: (() => void) | undefined;
   readonly #looks: Coalesced<View>;
@@ -75,6 +87,7 @@ export class Session {
     this.clock = parts.clock;
     this.recorder = parts.recorder;
     this.limits = parts.limits;
+    this.whenIndexDown = parts.whenIndexDown ?? "mark";
     this.#view = view;
     this.#looks = new Coalesced(() => this.#read());
   }
@@ -83,9 +96,19 @@ export class Session {
     return this.#view;
   }
 
-  /** Rule T. While Redis does not answer the gate lets through: the fences guard alone. */
-  gateOpen(): boolean {
-    return this.#view.unfenced || this.clock.now() - Math.max(this.#view.confirmedAt, this.#redisFailedAt) < GATE_MS;
+  /**
+   * Rule T, for what was decided under `view`. While Redis does not answer the gate lets through: the fences guard alone. A view that
+   * another one has replaced is never confirmed again: a process that was stopped sends nothing more under it.
+   */
+  gateOpen(view = this.#view): boolean {
+    if (view.unfenced) return true;
+    const since = view === this.#view ? Math.max(view.confirmedAt, this.#redisFailedAt) : view.confirmedAt;
+    return this.clock.now() - since < GATE_MS;
+  }
+
+  /** Redis has shown this view to be the present one within the gate's time: what is put on servers for others to find is put now. */
+  isFresh(view: View): boolean {
+    return view.unfenced || this.clock.now() - view.confirmedAt < GATE_MS;
   }
 
   /** True shortly after a failed call: a recording need not wait for another one to fail. */
@@ -142,7 +165,21 @@ export class Session {
   get acknowledged(): number {
     let epoch = this.#view.document.epoch;
     for (const view of this.#draining) epoch = Math.min(epoch, view.document.epoch);
+    const now = this.clock.now();
+    for (const [left, until] of this.#lingering) {
+      if (until > now) epoch = Math.min(epoch, left);
+      else this.#lingering.delete(left);
+    }
     return epoch;
+  }
+
+  /**
+   * Rule T: no later epoch is acknowledged for `ms`. What was sent over a connection that broke may still arrive (a stopped server has it in
+   * its socket), and a pull that was given up leaves a placeholder behind.
+   */
+  linger(view: View, ms: number): void {
+    const { epoch } = view.document;
+    this.#lingering.set(epoch, Math.max(this.#lingering.get(epoch) ?? 0, this.clock.now() + ms));
   }
 
   /** Resolves when nothing that began under an older view is under way; undefined when that is so now. */
@@ -169,6 +206,7 @@ export class Session {
   async #seen(snapshot: Snapshot, askedAt: number): Promise<View> {
     const { document, runId } = snapshot;
     const own = this.#view;
+    this.marked.clear(); // Redis answers: from here on a reindex may take a mark away
     if (document?.id === own.document.id) {
       if (own.redisRunId !== runId) this.recorder.forget();
       own.redisRunId = runId;
@@ -176,7 +214,7 @@ export class Session {
       return own;
     }
     if (document === null || document.epoch < own.document.epoch) {
-      await this.#putBack(document?.id ?? null, runId);
+      await this.#putBack(document?.id ?? null, runId, askedAt);
       if (document === null) {
         throw new RingshiftError("REDIS_UNREACHABLE", "Redis has lost the topology document; it has been put back.");
       }
@@ -187,9 +225,19 @@ export class Session {
     return view;
   }
 
-  /** Redis forgot: the newest document that anybody holds goes back, under its own, older run id, and so unconfirmed. */
-  async #putBack(found: string | null, runId: string): Promise<void> {
+  /**
+   * Redis forgot: the newest document that anybody holds goes back, under its own, older run id, and so unconfirmed. A Redis that forgot
+   * without a restart (FLUSHALL) has that very run id: then the document goes back as another one, of no Redis, for the index is lost too
+   * and every client has to record anew.
+   */
+  async #putBack(found: string | null, runId: string, askedAt: number): Promise<void> {
     const own = this.#view;
+    if (own.document.runId === runId) {
+      const forgotten = { ...own.document, id: this.clock.randomId(), runId: NO_REDIS };
+      if ((await this.store.publish(found, forgotten)) === "published")
+        this.#adopt(new View(forgotten, runId, askedAt));
+      return;
+    }
     if ((await this.store.publish(found, own.document)) !== "published") return; // somebody's newer one is there by now
     this.recorder.forget();
     own.redisRunId = runId;

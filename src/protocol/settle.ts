@@ -42,6 +42,8 @@ async function endSettling(session: Session): Promise<void> {
   const { document } = session.view;
   const names = new Set(document.nodes.map((node) => node.name));
   const fences = Object.fromEntries(Object.entries(document.fences).filter(([name]) => names.has(name)));
-  const next = successor(document, document.runId, { settling: false, previousNodes: null, operation: null, fences });
+  const untrusted = document.untrusted.filter((name) => names.has(name));
+  const changes = { settling: false, previousNodes: null, operation: null, fences, untrusted };
+  const next = successor(document, document.runId, changes);
   await session.store.publish(document.id, next, document.runId);
 }

@@ -3,9 +3,22 @@ import { setTimeout as delay } from "node:timers/promises";
 import { randomId } from "../topology/document.ts";
 import type { Clock } from "./clock.ts";
 
+let turn = 0;
+
+function coarse(): number {
+  if (turn === 0) {
+    turn = performance.now();
+    process.nextTick(() => {
+      turn = 0;
+    });
+  }
+  return turn;
+}
+
 /** The machine's own time and randomness. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  coarse,
   epochSeconds: () => Math.floor(Date.now() / 1000),
   sleep: (ms) => delay(ms),
   random: () => Math.random(),

@@ -13,34 +13,46 @@ import type { NodeRecord } from "../topology/document.ts";
 import { Ambiguous, Retry } from "./outcome.ts";
 import { plantQuietly } from "./plant.ts";
 import type { Session } from "./session.ts";
+import { HOLD_OFF_MS } from "./settle.ts";
 import type { Route, View } from "./view.ts";
 
-/** Sends commands that may be sent again: reads, and the protocol's own idempotent steps. @throws Retry */
+/** Sends commands that may be sent again, under the view they were decided by: reads, the protocol's own idempotent steps. @throws Retry */
 export async function ask(
   session: Session,
+  view: View,
   node: NodeRecord,
   commands: readonly Command[],
   on?: ConnectionRef,
 ): Promise<Exchanged> {
   try {
-    return await session.transport.exchange(node, commands, on);
+    return await session.transport.exchange(node, commands, on, () => session.gateOpen(view));
   } catch (error) {
-    throw error instanceof ExchangeError ? new Retry(error.error) : error;
+    if (!(error instanceof ExchangeError)) throw error;
+    if (error.sent) session.linger(view, HOLD_OFF_MS);
+    throw unsent(error);
   }
+}
+
+/** Begin again. A gate that was shut (rule T) is no failure of the server, so it is no cause. */
+export function unsent(failure: ExchangeError): Retry {
+  return failure.gate ? new Retry() : new Retry(failure.error);
 }
 
 /** Sends a caller's write. @throws Retry when nothing of it was sent, Ambiguous when it may have run */
 export async function tell(
   session: Session,
+  view: View,
   node: NodeRecord,
   commands: readonly Command[],
   on?: ConnectionRef,
 ): Promise<Exchanged> {
   try {
-    return await session.transport.exchange(node, commands, on);
+    return await session.transport.exchange(node, commands, on, () => session.gateOpen(view));
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
-    throw error.sent ? new Ambiguous(error.error) : new Retry(error.error);
+    if (!error.sent) throw unsent(error);
+    session.linger(view, HOLD_OFF_MS);
+    throw new Ambiguous(error.error);
   }
 }
 
@@ -117,6 +129,7 @@ function keptOwner(route: Route, seen: View): boolean {
   if (to.id === from.id) {
     return from.phase === "S" || (from.phase === "F" ? previous : !route.moving);
   }
+  if (to.generation !== from.generation) return false; // recorded for an index that a sweep replaces
   const gap = to.epoch - from.epoch;
   const migrations = to.migrations - from.migrations;
   switch (`${from.phase}${to.phase}`) {
@@ -126,8 +139,13 @@ function keptOwner(route: Route, seen: View): boolean {
       return gap === 2 && migrations === 0 && previous && owner;
     case "FD":
       return gap === 1 && migrations === 0 && previous && owner;
-    case "SS": // the end of settling
-      return gap === 1 && migrations === 0 && owner;
+    case "SS": // the end of settling; over one F that was taken back, or that raised fences alone
+      if (gap === 1) return migrations === 0 && owner;
+      return gap === 2 && migrations === 0 && to.runId === from.runId && previous && owner;
+    case "FS": // taken back, or no ring changed
+      return gap === 1 && migrations === 0 && previous && owner;
+    case "DD": // a source was declared dead
+      return gap === 1 && migrations === 0 && previous && owner;
     case "DS":
       return gap === 1 && migrations === 1 && previous && owner;
     default:

@@ -6,7 +6,7 @@
  *
  * Views are immutable but for their counters; an attempt at an operation works under one view from its first to its last command.
  */
-import { type Arc, diffRings, keyHash, Ring, type RingDiff } from "../ring/index.ts";
+import { type Arc, diffRings, hashOf, Ring, type RingDiff } from "../ring/index.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
 
 /** Keys that this process has seen arrive at their new owner, at most; the rest cost a look at both servers again. */
@@ -91,8 +91,13 @@ export class View {
     return arc?.moves ? this.#previousByName.get(arc.fromNode)! : this.owner(hash);
   }
 
+  /** Position of a wire key on the rings: of its tag, where the cluster has hash tags. */
+  hashOf(key: string): number {
+    return hashOf(key, this.document.ring.hashTags);
+  }
+
   /** Object literals of one shape, without spread: this runs for every command. */
-  route(key: string, hash = keyHash(key)): Route {
+  route(key: string, hash = this.hashOf(key)): Route {
     const slot = this.ring.locate(hash);
     const node = this.#owners[this.ring.ownerAt(slot)]!;
     const point = this.ring.pointAt(slot);

@@ -2,6 +2,7 @@
 
 export { type Arc, diffRings, type RingDiff, type SameNode } from "./diff.ts";
 export { keyHash, wireKeyOf } from "./hash.ts";
+export { hashOf, tagOf } from "./hash-tags.ts";
 export {
   checkNodeName,
   MAX_NODES,

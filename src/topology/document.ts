@@ -65,6 +65,12 @@ export interface TopologyDocument {
   readonly untrusted: readonly string[];
   /** The change under way, or the last one while settling. */
   readonly operation: Operation | null;
+  /** In F and D: servers of the old ring that are declared dead. What needs them waits for S; nobody asks them. */
+  readonly dead?: readonly string[];
+  /** The index' former generation while a sweep replaces it: still read, no longer written. */
+  readonly sweeping?: number | null;
+  /** Put again under another run id after a fail-over of Redis: a successor may have been published and forgotten. */
+  readonly recovered?: boolean;
 }
 
 /** 64 random bits in hexadecimal: document ids, incarnations, nonces, client ids. */
@@ -78,7 +84,7 @@ export function successor(
   runId: string,
   changes: Partial<Omit<TopologyDocument, "version" | "id" | "epoch" | "runId">>,
 ): TopologyDocument {
-  return { ...current, ...changes, id: randomId(), epoch: current.epoch + 1, runId };
+  return { ...current, recovered: false, ...changes, id: randomId(), epoch: current.epoch + 1, runId };
 }
 
 /** @throws RingshiftError UNSUPPORTED_DOCUMENT */
@@ -102,4 +108,9 @@ export function allNodes(document: TopologyDocument): NodeRecord[] {
   const nodes = new Map<number, NodeRecord>();
   for (const node of [...document.nodes, ...(document.previousNodes ?? [])]) nodes.set(node.index, node);
   return [...nodes.values()];
+}
+
+/** True when the document declares the server dead. */
+export function isDead(document: TopologyDocument, name: string): boolean {
+  return document.dead?.includes(name) ?? false;
 }

@@ -55,7 +55,8 @@ export class Lease {
   }
 }
 
-function isGone(holder: string): boolean {
+/** True for a holder of this machine whose process has ended; of another machine's nothing is known. */
+export function isGone(holder: string): boolean {
   const [host, pid] = holder.split(" ");
   if (host !== hostname()) return false;
   try {

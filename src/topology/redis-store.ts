@@ -5,8 +5,10 @@ import { parseDocument, type TopologyDocument } from "./document.ts";
 import type { Namespace } from "./namespace.ts";
 import * as scripts from "./scripts.ts";
 import {
-  type ChangeStore,
+  type Control,
+  type IndexSet,
   type JournalEntry,
+  type OperatorStore,
   type PointEntries,
   type Publication,
   REGISTRATION_MS,
@@ -17,22 +19,33 @@ import {
 /** Keys of one RECORD call at most, so that no script holds Redis for long. */
 const MAX_KEYS_PER_CALL = 10_000;
 const SCAN_COUNT = 1_000;
+/** Default time of one command: what a client waits before it goes on without Redis. */
 const COMMAND_TIMEOUT_MS = 1_000;
+/** Time of one command of an operator, who has no other way. */
+export const OPERATOR_TIMEOUT_MS = 5_000;
 
-export class RedisStore implements ChangeStore {
+export class RedisStore implements OperatorStore {
   readonly #redis: Redis;
   #subscriber: Redis | undefined;
   readonly #namespace: Namespace;
   readonly #url: string;
 
-  /** @param url `redis://[[user]:password@]host[:port][/db]`, `rediss://` for TLS */
-  constructor(url: string, namespace: Namespace) {
+  /** What the connection failed with last: says more than ioredis' own errors of the commands that waited for it. */
+  #lastError: Error | undefined;
+
+  /**
+   * @param url `redis://[[user]:password@]host[:port][/db]`, `rediss://` for TLS
+   * @param timeoutMs of one command, and of a connection
+   */
+  constructor(url: string, namespace: Namespace, timeoutMs = COMMAND_TIMEOUT_MS) {
     this.#namespace = namespace;
     this.#url = url;
-    this.#redis = connect(url, {
-      commandTimeout: COMMAND_TIMEOUT_MS,
-      maxRetriesPerRequest: 1,
-      connectTimeout: COMMAND_TIMEOUT_MS,
+    this.#redis = connect(url, { commandTimeout: timeoutMs, maxRetriesPerRequest: 1, connectTimeout: timeoutMs });
+    this.#redis.on("error", (error: Error) => {
+      this.#lastError = error;
+    });
+    this.#redis.on("ready", () => {
+      this.#lastError = undefined;
     });
     for (const [name, lua] of Object.entries(COMMANDS)) this.#redis.defineCommand(name, { lua });
   }
@@ -147,17 +160,69 @@ export class RedisStore implements ChangeStore {
     await this.#do((redis) => redis.hset(this.#namespace.journal, { ...entry }));
   }
 
-  /** The points whose sets the change under way has copied once. */
-  async copiedPoints(): Promise<Set<number>> {
-    return new Set((await this.#do((redis) => redis.smembers(this.#namespace.copied))).map(Number));
+  /** Members are `operation:point`. */
+  async copiedPoints(operation: string): Promise<Set<number>> {
+    const members = await this.#do((redis) => redis.smembers(this.#namespace.copied));
+    const own = members.filter((member) => member.startsWith(`${operation}:`));
+    return new Set(own.map((member) => Number(member.slice(operation.length + 1))));
   }
 
-  async addCopiedPoint(point: number): Promise<void> {
-    await this.#do((redis) => redis.sadd(this.#namespace.copied, point));
+  async addCopiedPoint(operation: string, point: number): Promise<void> {
+    await this.#do((redis) => redis.sadd(this.#namespace.copied, `${operation}:${point}`));
   }
 
   async clearCopiedPoints(): Promise<void> {
     await this.#do((redis) => redis.del(this.#namespace.copied));
+  }
+
+  async readControl(): Promise<Control | undefined> {
+    const text = await this.#do((redis) => redis.hget(this.#namespace.journal, "control"));
+    return text === null ? undefined : (JSON.parse(text) as Control);
+  }
+
+  async writeControl(control: Control | undefined): Promise<void> {
+    const { journal } = this.#namespace;
+    if (control === undefined) await this.#do((redis) => redis.hdel(journal, "control"));
+    else await this.#do((redis) => redis.hset(journal, "control", JSON.stringify(control)));
+  }
+
+  async *sets(): AsyncIterable<IndexSet[]> {
+    const pattern = this.#namespace.keysOf(0, 0).replace(/0:0$/, "");
+    let cursor = "0";
+    do {
+      const from = cursor;
+      const [next, names] = await this.#do((redis) => redis.scan(from, "MATCH", `${pattern}*`, "COUNT", SCAN_COUNT));
+      cursor = next;
+      const sets = names.flatMap((name) => {
+        const [generation, point] = name.slice(pattern.length).split(":").map(Number);
+        return Number.isInteger(generation) && Number.isInteger(point)
+          ? [{ generation: generation!, point: point! }]
+          : [];
+      });
+      if (sets.length > 0) yield sets;
+    } while (cursor !== "0");
+  }
+
+  async unlinkSets(sets: readonly IndexSet[]): Promise<void> {
+    for (let from = 0; from < sets.length; from += SCAN_COUNT) {
+      const names = sets.slice(from, from + SCAN_COUNT).map((set) => this.#namespace.keysOf(set.generation, set.point));
+      await this.#do((redis) => redis.unlink(...names));
+    }
+  }
+
+  async listed(entries: readonly (IndexSet & { readonly key: string })[]): Promise<boolean[]> {
+    if (entries.length === 0) return [];
+    const replies = await this.#do((redis) => {
+      const pipeline = redis.pipeline();
+      for (const { generation, point, key } of entries) {
+        pipeline.sismember(this.#namespace.keysOf(generation, point), bytes(key));
+      }
+      return pipeline.exec();
+    });
+    return (replies ?? []).map(([error, found]) => {
+      if (error) throw this.#unreachable(error);
+      return found === 1;
+    });
   }
 
   /** @throws RingshiftError REDIS_EVICTS when memory pressure could drop the topology or the index */
@@ -172,13 +237,16 @@ export class RedisStore implements ChangeStore {
     }
   }
 
-  /** Calls back with the id of every document announced, and after every reconnection (an announcement may have been missed). */
-  async subscribe(announced: () => void): Promise<void> {
+  /**
+   * Calls back at every announcement of a document, and after every reconnection (one may have been missed). Does not wait for Redis:
+   * announcements are for speed, and the poll finds what they miss.
+   */
+  subscribe(announced: () => void): void {
     const subscriber = connect(this.#url, { maxRetriesPerRequest: null });
     this.#subscriber = subscriber;
     subscriber.on("message", announced);
     subscriber.on("ready", announced);
-    await this.#guard(subscriber.subscribe(this.#namespace.channel));
+    subscriber.subscribe(this.#namespace.channel).catch(() => {}); // ioredis subscribes again when it has reconnected
   }
 
   async close(): Promise<void> {
@@ -205,6 +273,11 @@ export class RedisStore implements ChangeStore {
     });
   }
 
+  /** For what other files keep in the same Redis. @throws RingshiftError REDIS_UNREACHABLE */
+  call<T>(call: (redis: Redis) => Promise<T>): Promise<T> {
+    return this.#do(call);
+  }
+
   #do<T>(call: (redis: Redis) => Promise<T>): Promise<T> {
     return this.#guard(call(this.#redis));
   }
@@ -218,7 +291,8 @@ export class RedisStore implements ChangeStore {
   }
 
   #unreachable(cause: unknown): RingshiftError {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const error = this.#lastError ?? cause;
+    const why = error instanceof Error ? error.message || error.name : String(error);
     return new RingshiftError(
       "REDIS_UNREACHABLE",
       `Redis at ${printable(this.#url)} does not answer (${why}): is it running? Name another with --redis or RINGSHIFT_REDIS.`,

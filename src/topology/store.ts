@@ -1,5 +1,5 @@
 /** What the protocol asks of Redis. `redis-store.ts` implements it; the model's simulated Redis does too. */
-import type { TopologyDocument } from "./document.ts";
+import type { NodeRecord, TopologyDocument } from "./document.ts";
 
 /** The document and, from the same script, Redis' own run id. */
 export interface Snapshot {
@@ -62,12 +62,39 @@ export interface TopologyStore {
 export interface ChangeStore extends TopologyStore {
   readJournal(): Promise<JournalEntry | undefined>;
   writeJournal(entry: JournalEntry): Promise<void>;
-  /** The points whose sets the change under way has copied once. */
-  copiedPoints(): Promise<Set<number>>;
-  addCopiedPoint(point: number): Promise<void>;
+  /** The points whose sets the operation has copied once. A coordinator that was paused may add to its own, ended operation. */
+  copiedPoints(operation: string): Promise<Set<number>>;
+  addCopiedPoint(operation: string, point: number): Promise<void>;
   clearCopiedPoints(): Promise<void>;
   /** Who coordinates a change now; null: nobody. */
   leaseHolder(): Promise<string | null>;
+}
+
+/** What an operator has asked of the change under way. */
+export interface Control {
+  /** Id of the operation it is about. */
+  readonly operation: string;
+  /** Copiers stand still; clients still pull what they touch. */
+  readonly paused: boolean;
+  /** Go forward to the end, then back to these nodes, if nothing else has changed the ring since. */
+  readonly abort?: { readonly back: readonly NodeRecord[]; readonly migrations: number } | undefined;
+}
+
+/** The set that lists the keys of one point. */
+export interface IndexSet {
+  readonly generation: number;
+  readonly point: number;
+}
+
+/** What an operator's commands ask of Redis besides. */
+export interface OperatorStore extends ChangeStore {
+  readControl(): Promise<Control | undefined>;
+  writeControl(control: Control | undefined): Promise<void>;
+  /** Every set that the index has, of whatever generation and point, in pages. A set may come twice. */
+  sets(): AsyncIterable<IndexSet[]>;
+  unlinkSets(sets: readonly IndexSet[]): Promise<void>;
+  /** Whether each key is in its set, in order. */
+  listed(entries: readonly (IndexSet & { readonly key: string })[]): Promise<boolean[]>;
 }
 
 /** A registration ends this long after the last heartbeat: a killed client holds nobody up for longer. */

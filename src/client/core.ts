@@ -1,0 +1,161 @@
+/**
+ * What the commands of one client share: the session, the ways a call can go, keys and values on their way to the wire, counters, events.
+ *
+ *   call ─► wire key, hash ─┬─► DirectWay: nothing moves, nothing to do first ─► one flush, one promise
+ *                           └─► lane ─► operate (attempts, rule V) ─► read.ts, mutate.ts (rules R, M, P) ─► transport
+ */
+import { createHash } from "node:crypto";
+import { RingshiftError } from "../errors.ts";
+import { exptimeOf } from "../memcached/commands.ts";
+import { MAX_KEY_BYTES, toWireKey } from "../memcached/key.ts";
+import type { Item } from "../protocol/mutate.ts";
+import type { Session } from "../protocol/session.ts";
+import type { Route } from "../protocol/view.ts";
+import { abortable, bounded } from "./bound.ts";
+import { Codec } from "./codec.ts";
+import { DirectWay } from "./direct.ts";
+import { Announcer } from "./events.ts";
+import { Lanes } from "./lanes.ts";
+import { type Call, type OperateOptions, operate } from "./operate.ts";
+import type { OpenSession } from "./session.ts";
+import type { ClusterState, WriteOptions } from "./types.ts";
+
+/** What a client is told beside how to operate. */
+export interface ClientSettings {
+  readonly codec?: Codec | undefined;
+  /** Keys that are too long go as their sha256. */
+  readonly hashLongKeys?: boolean | undefined;
+}
+
+/** Long keys: the prefix, this, and 64 hexadecimal digits. */
+const LONG_KEY_PREFIX = "sha256-";
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+export class Core {
+  readonly open: OpenSession;
+  readonly session: Session;
+  readonly options: OperateOptions;
+  readonly codec: Codec;
+  readonly lanes = new Lanes();
+  readonly direct: DirectWay;
+  readonly events = new Announcer();
+  readonly counters = { hits: 0, misses: 0, loads: 0, loadsDiscarded: 0 };
+  closed = false;
+  readonly #prefix: string;
+  readonly #hashLongKeys: boolean;
+
+  constructor(open: OpenSession, options: OperateOptions, settings: ClientSettings) {
+    this.open = open;
+    this.session = open.session;
+    this.options = options;
+    this.codec = settings.codec ?? new Codec();
+    this.direct = new DirectWay(open.session, open.pool, this.lanes, options);
+    this.#prefix = open.session.namespace.keyPrefix;
+    this.#hashLongKeys = settings.hashLongKeys ?? false;
+    this.#watch();
+    const { health } = open;
+    if (health === undefined) return;
+    health.onDown = ({ name }, error) => this.events.nodeDown({ node: name, error });
+    health.onUp = ({ name }) => this.events.nodeUp({ node: name });
+  }
+
+  /** The key as it goes over the wire. @throws RingshiftError CLOSED, INVALID_KEY */
+  wire(key: string): string {
+    if (this.closed) throw new RingshiftError("CLOSED", "The client was closed by quit().", { key });
+    if (!this.#hashLongKeys || typeof key !== "string" || key.length * 4 <= MAX_KEY_BYTES - this.#prefix.length) {
+      return toWireKey(this.#prefix, key);
+    }
+    if (Buffer.byteLength(key, "utf8") + this.#prefix.length <= MAX_KEY_BYTES) return toWireKey(this.#prefix, key);
+    if (LONE_SURROGATE.test(key)) return toWireKey(this.#prefix, key); // refuses it
+    return toWireKey(this.#prefix, LONG_KEY_PREFIX + createHash("sha256").update(key, "utf8").digest("hex"));
+  }
+
+  /** A new call on the key. @throws RingshiftError CLOSED, INVALID_KEY */
+  call<T>(key: string, write: boolean, repeatable: boolean, attempt: (route: Route) => Promise<T>): Call<T> {
+    return this.wireCall(this.wire(key), write, repeatable, attempt, key);
+  }
+
+  /** A new call on a key that is known as it goes over the wire only. */
+  wireCall<T>(
+    wire: string,
+    write: boolean,
+    repeatable: boolean,
+    attempt: (route: Route) => Promise<T>,
+    key = wire,
+  ): Call<T> {
+    return {
+      key,
+      wire,
+      hash: this.session.view.hashOf(wire),
+      write,
+      repeatable,
+      attempt,
+      startedAt: this.session.clock.coarse?.() ?? this.session.clock.now(),
+      strict: false,
+      begun: false,
+      abandoned: false,
+    };
+  }
+
+  /** The route, when the call may go the direct way now. */
+  directRoute<T>(call: Call<T>): Route | undefined {
+    return this.direct.open(call.wire, call.hash);
+  }
+
+  /** Through the key's lane and the full rules. */
+  operate<T>(call: Call<T>): Promise<T> {
+    const work = this.lanes.run(call.wire, () => operate(this.session, this.options, call));
+    return bounded(this.session.clock, this.options.timeoutMs, call, work);
+  }
+
+  /** As `operate`, ended by the signal. */
+  run<T>(
+    key: string,
+    signal: AbortSignal | undefined,
+    write: boolean,
+    repeatable: boolean,
+    attempt: (route: Route) => Promise<T>,
+  ): Promise<T> {
+    const call = this.call(key, write, repeatable, attempt);
+    return abortable(signal, call, () => this.operate(call));
+  }
+
+  /** @throws RingshiftError INVALID_VALUE, INVALID_TTL, INVALID_OPTION */
+  item(key: string, value: unknown, options: Pick<WriteOptions, "ttl" | "compress">): Item {
+    const { data, flags } = this.codec.encode(value, key, options.compress);
+    return { data, flags, exptime: this.exptime(key, options.ttl ?? 0) };
+  }
+
+  /** @throws RingshiftError INVALID_TTL */
+  exptime(key: string, ttl: number): number {
+    if (typeof ttl !== "number" || !Number.isFinite(ttl) || ttl < 0) {
+      throw new RingshiftError("INVALID_TTL", `The TTL is a number of seconds, 0 or more, not ${ttl}.`, { key });
+    }
+    return exptimeOf(ttl, this.session.clock.epochSeconds());
+  }
+
+  /** Counts a read, and tells who listens. */
+  sawRead(key: string, found: boolean): void {
+    if (found) this.counters.hits++;
+    else this.counters.misses++;
+    if (this.events.hears) this.events.read(key, found);
+  }
+
+  state(): ClusterState {
+    const { epoch, phase, nodes } = this.session.view.document;
+    return { epoch, phase, nodes: nodes.map(({ name, address, index }) => ({ name, address, index })) };
+  }
+
+  /** Follows the session's views. */
+  #watch(): void {
+    const { session } = this;
+    const before = session.onView;
+    session.onView = (view, old) => {
+      before(view, old);
+      this.events.topology(this.state());
+      const { phase, epoch, migrations } = view.document;
+      if (phase === "D" && old.document.phase !== "D") this.events.migration({ state: "begun", epoch });
+      if (migrations > old.document.migrations) this.events.migration({ state: "ended", epoch });
+    };
+  }
+}

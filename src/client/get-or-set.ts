@@ -1,0 +1,214 @@
+/**
+ * getOrSet: the value, or what `load` makes of it, with one loader per key across all processes (protocol/lease.ts).
+ *
+ *   read ─┬─ a value, young ─────────────────────────────► it
+ *         ├─ a value past its TTL or near its end ───────► it; who wins memcached's token (mg R) loads anew behind the answer
+ *         ├─ nothing ─ lease taken ─► load ─► cas on it ─► the loaded value
+ *         └─ a lease, or not taken ─► wait with jitter, look again
+ *
+ * A winner of the token that dies would leave the old value to expire unrenewed: after LEASE_TTL_S somebody who still reads it stores it
+ * again as it is, by its CAS, which gives out a new token. A winner whose `load` throws does so at once.
+ * Callers of one process share one call per key.
+ */
+import { RingshiftError } from "../errors.ts";
+import { LEASE_TTL_S, type Lease, takeLease } from "../protocol/lease.ts";
+import * as mutate from "../protocol/mutate.ts";
+import { Retry } from "../protocol/outcome.ts";
+import { type Found, read } from "../protocol/read.ts";
+import { abortable } from "./bound.ts";
+import type { Core } from "./core.ts";
+import { HeldLease } from "./held-lease.ts";
+import type { Call } from "./operate.ts";
+import type { GetOrSetOptions } from "./types.ts";
+
+/** What computes a value. `undefined` is answered and not stored. */
+export type Load<T> = () => T | Promise<T>;
+
+/** Between two looks at a key that somebody else loads. */
+const FIRST_WAIT_MS = 5;
+const MAX_WAIT_MS = 100;
+/** Tokens given to others that this process remembers, at most. */
+const MAX_WATCHED = 10_000;
+
+/** A value, and the node that has it. */
+interface Held extends Found {
+  readonly node: string;
+}
+
+type Seen =
+  | { readonly kind: "value"; readonly held: Held }
+  | { readonly kind: "lease"; readonly lease: Lease }
+  | { readonly kind: "wait" };
+
+interface Plan {
+  /** Remaining TTL below which a value is loaded anew; 0: never before it is gone. */
+  readonly refreshBelow: number;
+  readonly exptime: number;
+  readonly options: GetOrSetOptions;
+}
+
+export class GetOrSet {
+  readonly #core: Core;
+  readonly #running = new Map<string, Promise<unknown>>();
+  /** Old values whose token somebody else has: since when this process has seen that. */
+  readonly #watched = new Map<string, { readonly cas: string; readonly since: number }>();
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  run<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions): Promise<T> {
+    const plan = this.#plan(key, ttl, options);
+    const wire = this.#core.wire(key);
+    let shared = this.#running.get(wire) as Promise<T> | undefined;
+    if (shared === undefined) {
+      shared = this.#begin(key, load, plan).finally(() => this.#running.delete(wire));
+      this.#running.set(wire, shared);
+    }
+    if (options.signal === undefined) return shared;
+    const call = { key, wire, hash: 0, write: false, repeatable: true, attempt: () => shared } satisfies Call<T>;
+    return abortable(options.signal, call, () => shared);
+  }
+
+  #plan(key: string, ttl: number, options: GetOrSetOptions): Plan {
+    const { staleTtl = 0, earlyRefresh = 0 } = options;
+    this.#core.exptime(key, ttl);
+    if (ttl === 0 && (staleTtl > 0 || earlyRefresh > 0)) {
+      const message = "getOrSet: staleTtl and earlyRefresh need a TTL, and 0 is none.";
+      throw new RingshiftError("INVALID_TTL", message, { key });
+    }
+    for (const seconds of [staleTtl, earlyRefresh]) {
+      if (!Number.isFinite(seconds) || seconds < 0) {
+        const message = `getOrSet: staleTtl and earlyRefresh are seconds, 0 or more, not ${seconds}.`;
+        throw new RingshiftError("INVALID_TTL", message, { key });
+      }
+    }
+    const exptime = this.#core.exptime(key, ttl === 0 ? 0 : ttl + staleTtl);
+    return { refreshBelow: Math.ceil(staleTtl + earlyRefresh), exptime, options };
+  }
+
+  async #begin<T>(key: string, load: Load<T>, plan: Plan): Promise<T> {
+    const core = this.#core;
+    const { clock } = core.session;
+    const startedAt = clock.now();
+    for (let waits = 0; ; waits++) {
+      const seen = await this.#look(key, plan, waits === 0);
+      if (seen === undefined) return load(); // reads count as misses while the server is away (onNodeDown)
+      if (seen.kind === "value") {
+        const { reply } = seen.held;
+        const value = core.codec.decode(reply.value!, reply.flags ?? 0) as T;
+        if (this.#isToRefresh(key, seen.held, plan)) void this.#refresh(key, load, plan, seen.held);
+        return value;
+      }
+      if (seen.kind === "lease") return this.#load(key, load, plan, seen.lease);
+      if (clock.now() - startedAt > core.options.timeoutMs) {
+        const message = `Another process loads ${JSON.stringify(key)} and has not finished within ${core.options.timeoutMs} ms.`;
+        throw new RingshiftError("TIMEOUT", message, { key });
+      }
+      await clock.sleep(Math.min(FIRST_WAIT_MS * 1.5 ** waits, MAX_WAIT_MS) * (0.5 + clock.random() / 2));
+    }
+  }
+
+  /** One look at the key, and where there is nothing a try to take the lease. Undefined: its server is away. */
+  #look(key: string, plan: Plan, first: boolean): Promise<Seen | undefined> {
+    const core = this.#core;
+    const { session } = core;
+    const flags = plan.refreshBelow > 0 ? `v f c t R${plan.refreshBelow}` : "v f c";
+    // not a caller's write: what it may leave behind is a lease, which is no value
+    return core.run<Seen | undefined>(key, undefined, false, true, async (route) => {
+      let leased = false;
+      const found = await read(session, route, flags, () => {
+        leased = true;
+      });
+      if (first) core.sawRead(key, found !== undefined);
+      if (found !== undefined) return { kind: "value", held: { ...found, node: route.node.name } };
+      if (leased) return { kind: "wait" };
+      if (route.moving && route.view.document.phase === "F") throw new Retry();
+      await mutate.arrive(session, route);
+      const lease = await takeLease(session, route);
+      return lease === undefined ? { kind: "wait" } : { kind: "lease", lease };
+    });
+  }
+
+  async #load<T>(key: string, load: Load<T>, plan: Plan, lease: Lease): Promise<T> {
+    const core = this.#core;
+    const held = new HeldLease(core, key, lease);
+    let value: T;
+    try {
+      core.counters.loads++;
+      value = await load();
+    } catch (error) {
+      await held.giveBack();
+      throw error;
+    }
+    if (value === undefined) {
+      await held.giveBack();
+      return value;
+    }
+    let item: mutate.Item;
+    try {
+      item = this.#item(key, value, plan);
+    } catch (error) {
+      await held.giveBack();
+      throw error;
+    }
+    if (!(await held.fill(item))) core.counters.loadsDiscarded++;
+    return value;
+  }
+
+  /** Loads anew behind a caller's answer. Whatever goes wrong leaves the old value, and the token free. */
+  async #refresh<T>(key: string, load: Load<T>, plan: Plan, held: Held): Promise<void> {
+    const core = this.#core;
+    try {
+      core.counters.loads++;
+      const value = await load();
+      if (value !== undefined && (await this.#over(key, held, this.#item(key, value, plan)))) return;
+    } catch {
+      await this.#again(key, held).catch(() => {}); // its server is away: the next reader's token is not ours to give
+    }
+    core.counters.loadsDiscarded++;
+  }
+
+  /** A value that is past its TTL or near its end: is this caller the one to load it? */
+  #isToRefresh(key: string, held: Held, plan: Plan): boolean {
+    const { reply } = held;
+    const { ttl } = reply;
+    const old = plan.refreshBelow > 0 && ttl !== undefined && ttl >= 0 && ttl < plan.refreshBelow;
+    if (!old || reply.won) {
+      this.#watched.delete(key);
+      return old;
+    }
+    const watched = this.#watched.get(key);
+    const now = this.#core.session.clock.now();
+    if (watched?.cas !== reply.cas) {
+      if (this.#watched.size >= MAX_WATCHED) this.#watched.clear();
+      this.#watched.set(key, { cas: reply.cas!, since: now });
+    } else if (now - watched!.since > LEASE_TTL_S * 1000) {
+      this.#watched.delete(key);
+      void this.#again(key, held).catch(() => {}); // another reader does it
+    }
+    return false;
+  }
+
+  /** The value once more, as it is, so that the next reader wins the token. */
+  async #again(key: string, held: Held): Promise<void> {
+    const { ttl, value, flags } = held.reply;
+    const exptime = this.#core.exptime(key, Math.max(1, ttl ?? 1));
+    await this.#over(key, held, { data: value!, flags: flags ?? 0, exptime });
+  }
+
+  /** Stores over the item that was found, if it is still that. */
+  #over(key: string, { reply, exchanged, node }: Held, item: mutate.Item): Promise<boolean> {
+    const { session } = this.#core;
+    const incarnation = exchanged.fence?.incarnation ?? "";
+    const token = { cas: reply.cas!, incarnation, connection: exchanged.connection };
+    return this.#core.run(key, undefined, true, false, async (route) => {
+      return node === route.node.name && mutate.compareAndSet(session, route, item, token);
+    });
+  }
+
+  #item(key: string, value: unknown, plan: Plan): mutate.Item {
+    const { data, flags } = this.#core.codec.encode(value, key, plan.options.compress);
+    return { data, flags, exptime: plan.exptime };
+  }
+}

@@ -1,0 +1,103 @@
+/** The commands that read. */
+import { metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import type { ConnectionRef, Reply } from "../memcached/exchange.ts";
+import { standsAsMiss } from "../protocol/lease.ts";
+import * as mutate from "../protocol/mutate.ts";
+import { read } from "../protocol/read.ts";
+import type { Route } from "../protocol/view.ts";
+import { abortable } from "./bound.ts";
+import type { Core } from "./core.ts";
+import { type Answer, UNDECIDED } from "./direct.ts";
+import type { Call } from "./operate.ts";
+import type { CallOptions, CasToken, ItemMeta, Versioned } from "./types.ts";
+
+const NO_OPTIONS: CallOptions = {};
+
+export class Reader {
+  readonly #core: Core;
+  readonly #connections = new WeakMap<CasToken, ConnectionRef>();
+  readonly #answerGet: Answer<unknown>;
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#answerGet = ([reply], route, { key }) => {
+      if (reply!.status === "EN" || (reply!.flags === PLACEHOLDER_FLAGS && standsAsMiss(route, reply!))) {
+        core.sawRead(key, false);
+        return undefined;
+      }
+      if (reply!.status !== "VA" || reply!.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
+      const value = core.codec.decode(reply!.value!, reply!.flags ?? 0);
+      core.sawRead(key, true);
+      return value;
+    };
+  }
+
+  get<T>(key: string, { signal }: CallOptions = NO_OPTIONS, strict = false): Promise<T | undefined> {
+    const core = this.#core;
+    const call: Call<T | undefined> = core.call(key, false, true, (route) => this.#read<T>(call, route));
+    if (strict) (call as { strict: boolean }).strict = true;
+    return signal === undefined ? this.#get(call) : abortable(signal, call, () => this.#get(call));
+  }
+
+  gets<T>(key: string, { signal }: CallOptions = NO_OPTIONS): Promise<Versioned<T> | undefined> {
+    const core = this.#core;
+    return core.run(key, signal, false, true, async (route) => {
+      const found = await read(core.session, route, "v f c");
+      core.sawRead(key, found !== undefined);
+      if (found === undefined) return undefined;
+      const { reply, exchanged } = found;
+      const incarnation = exchanged.fence?.incarnation ?? "";
+      const cas: CasToken = Object.freeze({ node: route.node.name, incarnation, cas: reply.cas! });
+      this.#connections.set(cas, exchanged.connection);
+      return { value: core.codec.decode(reply.value!, reply.flags ?? 0) as T, cas };
+    });
+  }
+
+  /** The connection that gave the token, when this client got it. */
+  connectionOf(token: CasToken): ConnectionRef | undefined {
+    return this.#connections.get(token);
+  }
+
+  getAndTouch<T>(key: string, ttl: number, { signal }: CallOptions = NO_OPTIONS): Promise<T | undefined> {
+    const core = this.#core;
+    const exptime = core.exptime(key, ttl);
+    return core.run(key, signal, true, true, async (route) => {
+      const reply = await mutate.getAndTouch(core.session, route, exptime, "v f c");
+      core.sawRead(key, reply !== undefined);
+      return reply && (core.codec.decode(reply.value!, reply.flags ?? 0) as T);
+    });
+  }
+
+  meta(key: string, { signal }: CallOptions = NO_OPTIONS): Promise<ItemMeta | undefined> {
+    const { session } = this.#core;
+    return this.#core.run(key, signal, false, true, async (route) => {
+      const found = await read(session, route, "t l s h f c");
+      return found && metaOf(found.reply);
+    });
+  }
+
+  #get<T>(call: Call<T | undefined>): Promise<T | undefined> {
+    const core = this.#core;
+    const route = core.directRoute(call);
+    if (route === undefined) return core.operate(call);
+    return core.direct.send(route, call, [metaGet(call.wire, "v f")], this.#answerGet as Answer<T | undefined>);
+  }
+
+  async #read<T>(call: Call<T | undefined>, route: Route): Promise<T | undefined> {
+    const { session, codec } = this.#core;
+    const found = await read(session, route, "v f c");
+    const value = found && (codec.decode(found.reply.value!, found.reply.flags ?? 0) as T);
+    this.#core.sawRead(call.key, found !== undefined);
+    return value;
+  }
+}
+
+function metaOf({ ttl, idle, size, hitBefore, flags }: Reply): ItemMeta {
+  return {
+    ttl: ttl === undefined || ttl < 0 ? undefined : ttl,
+    lastAccess: idle ?? 0,
+    size: size ?? 0,
+    hitBefore: hitBefore ?? false,
+    flags: flags ?? 0,
+  };
+}

@@ -1,0 +1,96 @@
+/** Commands to the servers rather than to a key: flush, stats, version. */
+import { RingshiftError } from "../errors.ts";
+import { FENCE_KEY_PREFIX } from "../memcached/key.ts";
+import * as mutate from "../protocol/mutate.ts";
+import { plant } from "../protocol/plant.ts";
+import { allNodes, type NodeRecord } from "../topology/document.ts";
+import type { Core } from "./core.ts";
+
+/** Keys deleted at once by `flush`. */
+const BATCH_KEYS = 1_000;
+/** All of ringshift's own items. */
+const OWN_PREFIX = "ringshift:";
+
+export interface FlushOptions {
+  /**
+   * `flush_all` on every server instead of deleting this cluster's keys one by one: quicker, and it takes whatever else lies on them, keys of
+   * other namespaces and other programs included. Default false.
+   */
+  readonly everything?: boolean | undefined;
+}
+
+/**
+ * Deletes the keys of this cluster (of its namespace), and answers how many.
+ *
+ * Without `everything` the servers list their keys and each is deleted as `delete` does it, in any phase of a migration: what was stored
+ * before the call and not stored again since is gone afterwards; what is stored meanwhile may stay or go. Other namespaces' keys and all fences stay.
+ * With `everything` the same holds, and the lost fences are planted again. It runs twice over all servers, so that a key that crosses from one
+ * to another meanwhile is met at least once.
+ */
+export async function flush(core: Core, { everything = false }: FlushOptions): Promise<number> {
+  const { session } = core;
+  if (everything) return flushAll(core);
+  const { keyPrefix } = session.namespace;
+  const others = keyPrefix === "" ? await otherNamespaces(core) : [];
+  let deleted = 0;
+  for (const node of allNodes(session.view.document)) {
+    let batch: Promise<boolean>[] = [];
+    const settle = async () => {
+      deleted += (await Promise.all(batch)).filter(Boolean).length;
+      batch = [];
+    };
+    for await (const wire of session.transport.dump(node)) {
+      if (!wire.startsWith(keyPrefix) || wire.startsWith(OWN_PREFIX)) continue;
+      if (others.some((prefix) => wire.startsWith(prefix))) continue;
+      batch.push(core.operate(core.wireCall(wire, true, true, (route) => mutate.remove(session, route))));
+      if (batch.length === BATCH_KEYS) await settle();
+    }
+    await settle();
+  }
+  return deleted;
+}
+
+/** What `stats`, or `stats <what>`, says, by node and name. */
+export async function stats(core: Core, what: string): Promise<Record<string, Record<string, string>>> {
+  return perNode(core, async (node) => Object.fromEntries(await core.open.pool.admin(node).stats(what)));
+}
+
+/** The version text, by node. */
+export async function version(core: Core): Promise<Record<string, string>> {
+  return perNode(core, (node) => core.open.pool.admin(node).version());
+}
+
+async function flushAll(core: Core): Promise<number> {
+  const { session, open } = core;
+  const items = async (node: NodeRecord) => Number((await open.pool.admin(node).stats("")).get("curr_items") ?? 0);
+  let before = 0;
+  for (let round = 0; round < 2; round++) {
+    for (const node of allNodes(session.view.document)) {
+      if (round === 0) before += await items(node);
+      await open.pool.admin(node).flushAll();
+      if (!session.view.unfenced) await plant(session, node).catch(() => {}); // the next command on the server does it
+    }
+  }
+  return before;
+}
+
+/** Key prefixes of the other clusters that have fences on these servers. */
+async function otherNamespaces(core: Core): Promise<string[]> {
+  const { session } = core;
+  const found = new Set<string>();
+  if (session.view.unfenced) return [];
+  for (const node of allNodes(session.view.document)) {
+    for await (const wire of session.transport.dump(node)) {
+      if (wire.startsWith(FENCE_KEY_PREFIX)) found.add(wire.slice(FENCE_KEY_PREFIX.length));
+    }
+  }
+  found.delete(session.namespace.name);
+  return Array.from(found, (name) => `${name}:`);
+}
+
+async function perNode<T>(core: Core, ask: (node: NodeRecord) => Promise<T>): Promise<Record<string, T>> {
+  if (core.closed) throw new RingshiftError("CLOSED", "The client was closed by quit().");
+  const nodes = allNodes(core.session.view.document);
+  const answers = await Promise.all(nodes.map(ask));
+  return Object.fromEntries(nodes.map((node, i) => [node.name, answers[i]!]));
+}

@@ -1,0 +1,55 @@
+/** How a server is reached: plain or TLS, TCP or a unix socket, and who we are to it. */
+import { connect, isIP, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { RingshiftError } from "../errors.ts";
+import type { Address } from "./address.ts";
+import type { Command } from "./exchange.ts";
+
+/** Of the text protocol's authentication (memcached -Y). */
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface ServerAccess {
+  /** TLS (memcached -Z): `true`, or what `tls.connect` takes: `ca`, `cert`, `key`, `servername`, `rejectUnauthorized`. */
+  readonly tls?: boolean | ConnectionOptions | undefined;
+  readonly auth?: Credentials | undefined;
+}
+
+/** Begins to connect; `onReady` is called when the socket carries bytes, its TLS handshake included. */
+export function openSocket(address: Address, { tls }: ServerAccess, onReady?: () => void): Socket {
+  const { host, port, path } = address;
+  const target = path === undefined ? { host, port } : { path };
+  if (tls === undefined || tls === false) {
+    const socket = connect({ ...target, noDelay: true });
+    if (onReady !== undefined) socket.once("connect", onReady);
+    return socket;
+  }
+  const named = path === undefined && isIP(host) === 0 ? { servername: host } : {};
+  const socket = connectTls({ ...target, ...named, ...(tls === true ? {} : tls) });
+  socket.setNoDelay(true);
+  if (onReady !== undefined) socket.once("secureConnect", onReady);
+  return socket;
+}
+
+/** The first command on a connection to a server that wants to know who we are; it answers STORED. */
+export function authCommand({ username, password }: Credentials): Command {
+  const data = Buffer.from(`${username} ${password}`, "utf8");
+  return { line: `set auth 0 0 ${data.length}`, data };
+}
+
+/** @throws RingshiftError INVALID_OPTION */
+export function checkAccess({ tls, auth }: ServerAccess): void {
+  if (tls !== undefined && typeof tls !== "boolean" && (typeof tls !== "object" || tls === null)) {
+    throw new RingshiftError("INVALID_OPTION", "tls is true, or an object of options for tls.connect.");
+  }
+  if (auth === undefined) return;
+  const { username, password } = auth;
+  if (typeof username !== "string" || typeof password !== "string" || username === "" || /\s/.test(username)) {
+    throw new RingshiftError(
+      "INVALID_OPTION",
+      "auth is { username, password }, both text, the username without blanks.",
+    );
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * A source that dies in D. What needs it answers NODE_DOWN, never a miss, until the operator gives it up:
+ *
+ *   D ── publish D (it is dead, the destinations of its arcs get new fence numbers) ── raise them ── the other keys are copied
+ *     ── everybody knows, or the hold-off ── S
+ *
+ * The new numbers end every pull from the dead server: a value that was read from it before could otherwise arrive after its key was
+ * answered as missing. Between the two documents its keys wait, those that have crossed already too. Any coordinator carries on.
+ */
+import { RingshiftError } from "../errors.ts";
+import { ExchangeError } from "../memcached/transport.ts";
+import { raiseFence } from "../protocol/arm.ts";
+import type { Session } from "../protocol/session.ts";
+import { HOLD_OFF_MS } from "../protocol/settle.ts";
+import type { View } from "../protocol/view.ts";
+import { type NodeRecord, nodeByName, successor } from "../topology/document.ts";
+import type { ChangeStore } from "../topology/store.ts";
+import { ViewEnded } from "./copier.ts";
+import { requireDown } from "./dead.ts";
+
+const TRIES = 50;
+const POLL_MS = 20;
+/** A destination that does not take its new number for this long stops the change. */
+const PATIENCE_MS = 15_000;
+
+/**
+ * Publishes that a losing server is dead, and raises the fences of its destinations.
+ * @throws RingshiftError NODE_UNKNOWN, INVALID_OPTION when there is nothing to abandon or the server answers
+ */
+export async function markDead(session: Session, store: ChangeStore, name: string): Promise<void> {
+  for (let i = 0; i < TRIES; i++) {
+    const view = await session.look();
+    const { document } = view;
+    if (document.dead?.includes(name)) return raiseDestinations(session, view).catch(unlessEnded);
+    const destinations = destinationsOf(view, [name]);
+    if (document.phase !== "D" || destinations.length === 0) throw nothingToAbandon(view, name);
+    await requireDown(session, document, [name]);
+    const epoch = document.epoch + 1;
+    const fences = { ...document.fences };
+    for (const node of destinations) fences[node.name] = epoch;
+    const next = successor(document, document.runId, { dead: [...(document.dead ?? []), name], fences });
+    const outcome = await store.publish(document.id, next, document.runId);
+    if (outcome === "failover") await session.clock.sleep(POLL_MS);
+  }
+  throw new RingshiftError("MIGRATION_STOPPED", "The topology keeps changing: see ringshift migration status.");
+}
+
+/** Brings the fences of the dead servers' destinations to the document's numbers. @throws ViewEnded; RingshiftError NODE_DOWN */
+export async function raiseDestinations(session: Session, view: View): Promise<void> {
+  const { document } = view;
+  const deadline = session.clock.now() + PATIENCE_MS;
+  for (const node of destinationsOf(view, document.dead ?? [])) {
+    while (!(await raised(session, node, document.fences[node.name]!))) {
+      if ((await session.look()).document.id !== document.id) throw new ViewEnded();
+      if (session.clock.now() > deadline) {
+        const what = `${node.name} takes over from a dead server but does not answer: see ringshift status, then run the command again.`;
+        throw new RingshiftError("NODE_DOWN", what, { node: node.name });
+      }
+      await session.clock.sleep(POLL_MS);
+    }
+  }
+}
+
+/** Until every registered client knows the servers that are dead, for the hold-off since `since` at most. @throws ViewEnded */
+export async function holdOff(session: Session, view: View, since: number): Promise<void> {
+  const { document } = view;
+  if (!document.dead?.length) return;
+  while (session.clock.now() - since < HOLD_OFF_MS) {
+    if ((await session.store.unacknowledged(document.epoch)).length === 0) return;
+    if ((await session.look()).document.id !== document.id) throw new ViewEnded();
+    await session.clock.sleep(POLL_MS);
+  }
+}
+
+function destinationsOf(view: View, dead: readonly string[]): NodeRecord[] {
+  const arcs = view.diff?.arcs.filter((arc) => arc.moves && dead.includes(arc.fromNode)) ?? [];
+  return [...new Set(arcs.map((arc) => arc.toNode))].map((name) => nodeByName(view.document, name)!);
+}
+
+async function raised(session: Session, node: NodeRecord, number: number): Promise<boolean> {
+  try {
+    return await raiseFence(session, node, number);
+  } catch (error) {
+    if (error instanceof ExchangeError) return false;
+    throw error;
+  }
+}
+
+function unlessEnded(error: unknown): void {
+  if (!(error instanceof ViewEnded)) throw error;
+}
+
+function nothingToAbandon({ document, diff }: View, name: string): RingshiftError {
+  const gains = document.phase === "D" && diff?.arcs.some((arc) => arc.moves && arc.toNode === name);
+  if (gains) {
+    return new RingshiftError(
+      "INVALID_OPTION",
+      `Keys are moving to ${name}, not from it: start a memcached at its address again, empty, and the change goes on; then remove it.`,
+      { node: name },
+    );
+  }
+  const why = document.phase === "S" ? "No change is under way" : `The change under way moves no keys from ${name}`;
+  return new RingshiftError(
+    "INVALID_OPTION",
+    `${why}: a dead server is taken out with ringshift remove-node --dead ${name}.`,
+  );
+}

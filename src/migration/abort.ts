@@ -1,0 +1,88 @@
+/**
+ * `migration abort`: the old ring is back, and everything readable.
+ *
+ *   F       S with the old nodes at once: no key has moved
+ *   D       forward to S, then a migration of its own back to the nodes before. A reversal in D could not tell which side of a key is newer
+ *
+ * The wish is in Redis before anything else, so that the copiers of another process stop, and that running the abort again resumes it.
+ * Forward means all the way: what the new nodes cannot store is dropped, as Memcached drops it, and counted.
+ */
+import { RingshiftError } from "../errors.ts";
+import { abort } from "../protocol/arm.ts";
+import type { Session } from "../protocol/session.ts";
+import { settle } from "../protocol/settle.ts";
+import { isDead, type TopologyDocument } from "../topology/document.ts";
+import type { Control, OperatorStore } from "../topology/store.ts";
+import { ABORT_COMMAND } from "./change.ts";
+import { Coordinator, type CoordinatorOptions } from "./coordinator.ts";
+import type { ChangeReport } from "./progress.ts";
+import { awaitConfirmed } from "./ready.ts";
+
+export interface AbortReport {
+  /** `taken-back`: nothing had moved yet. `reversed`: by a migration forward and one back. */
+  readonly outcome: "taken-back" | "reversed";
+  /** Values that a server on the way could not store. */
+  readonly dropped: number;
+  /** The migration back, where there was one. */
+  readonly change?: ChangeReport;
+}
+
+/**
+ * @param leased runs work under the lease, which the coordinator of the aborted change gives back when it sees the wish
+ * @throws RingshiftError INVALID_OPTION when there is nothing to abort; else as a change: the same call resumes
+ */
+export async function abortChange(
+  session: Session,
+  store: OperatorStore,
+  options: CoordinatorOptions,
+  leased: <T>(work: () => Promise<T>) => Promise<T>,
+): Promise<AbortReport> {
+  const report = options.onProgress ?? (() => {});
+  await awaitConfirmed(session, report);
+  for (;;) {
+    const view = await session.look();
+    const { document } = view;
+    if (document.phase !== "F" || document.operation?.command === ABORT_COMMAND || document.recovered) break;
+    if ((await abort(session, view)) !== "aborted") continue;
+    await settle(session, () => report({ step: "settling" }));
+    return { outcome: "taken-back", dropped: 0 };
+  }
+  await wish(store, session.view.document);
+  return leased(() => reverse(session, store, options));
+}
+
+/** Puts the wish on record, unless the abort is on its way already. */
+async function wish(store: OperatorStore, document: TopologyDocument): Promise<void> {
+  const { operation, phase, previousNodes, migrations } = document;
+  const standing = await store.readControl();
+  if (phase === "S") {
+    if (isPending(standing, document)) return;
+    throw new RingshiftError(
+      "INVALID_OPTION",
+      "No change is under way, so there is nothing to abort. One that has ended is reversed by its opposite.",
+    );
+  }
+  if (operation!.command === ABORT_COMMAND || standing?.abort?.migrations === migrations) return;
+  const back = previousNodes!.filter((node) => !isDead(document, node.name));
+  await store.writeControl({ operation: operation!.id, paused: false, abort: { back, migrations } });
+}
+
+/** Forward is done, back is not, and nothing else has changed the ring since. */
+function isPending(control: Control | undefined, document: TopologyDocument): boolean {
+  return control?.abort !== undefined && document.migrations === control.abort.migrations + 1;
+}
+
+async function reverse(session: Session, store: OperatorStore, options: CoordinatorOptions): Promise<AbortReport> {
+  const droppedBefore = session.counters.dropped;
+  const all: CoordinatorOptions = { ...options, unstorable: "drop" };
+  const forward = await new Coordinator(session, store, { ...all, obey: undefined }).resume();
+  const control = await store.readControl();
+  const { document } = await session.look();
+  let change = forward?.command === ABORT_COMMAND ? forward : undefined;
+  if (control?.abort !== undefined && isPending(control, document)) {
+    change = await new Coordinator(session, store, all).run({ kind: "restore", nodes: control.abort.back });
+  }
+  await store.writeControl(undefined);
+  const dropped = session.counters.dropped - droppedBefore;
+  return { outcome: "reversed", dropped, ...(change === undefined ? {} : { change }) };
+}

@@ -1,0 +1,117 @@
+/**
+ * A server that is gone for good.
+ *
+ *   before any D   remove-node --dead:     S ── F (dead) ── gaining fences, everybody knows ── S      nothing is copied
+ *   in D           migration abandon:      D ── D (dead) ── destinations' fences, hold-off ── S       abandon.ts
+ *
+ * Its keys are lost, and the index says how many. Should it come back it is a stranger: `add-node` refuses a server that holds keys unless
+ * they are flushed, so what it still remembers is never served.
+ */
+import { RingshiftError } from "../errors.ts";
+import { metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import { ExchangeError, MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
+import { Retry } from "../protocol/outcome.ts";
+import type { Session } from "../protocol/session.ts";
+import { ask, requireFence } from "../protocol/validate.ts";
+import type { View } from "../protocol/view.ts";
+import type { Arc } from "../ring/index.ts";
+import { allNodes, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
+import { entriesOf } from "./entries.ts";
+import { arcsByPoint } from "./plan.ts";
+import type { LostArc, LostKeys } from "./progress.ts";
+
+/** A server counts as gone when it has not answered so many times. */
+const QUESTIONS = 3;
+const BETWEEN_MS = 300;
+const RETRY_MS = 10;
+const TRIES = 500;
+
+/** @throws RingshiftError INVALID_OPTION when one of the servers answers: what it holds can be moved */
+export async function requireDown(
+  session: Session,
+  document: TopologyDocument,
+  names: readonly string[],
+): Promise<void> {
+  for (const node of allNodes(document).filter(({ name }) => names.includes(name))) {
+    for (let i = 0; i < QUESTIONS; i++) {
+      if (i > 0) await session.clock.sleep(BETWEEN_MS);
+      if (!(await answers(session, node))) continue;
+      throw new RingshiftError(
+        "INVALID_OPTION",
+        `${node.name} at ${node.address} answers, so it is not dead and its keys need not be lost: leave --dead out.`,
+        { node: node.name },
+      );
+    }
+  }
+}
+
+async function answers(session: Session, node: NodeRecord): Promise<boolean> {
+  try {
+    await session.transport.exchange(node, [metaGet(session.namespace.fenceKey)]);
+    return true;
+  } catch (error) {
+    if (error instanceof ExchangeError) return false;
+    throw error;
+  }
+}
+
+/**
+ * What the index lists for the dead servers, arc by arc. In D (after the hold-off) without the keys that had reached their new owner.
+ * Undefined when no server is dead or the change has settled already.
+ * @throws RingshiftError
+ */
+export async function countLost(session: Session, view: View, dead: readonly string[]): Promise<LostKeys | undefined> {
+  if (dead.length === 0 || view.diff === undefined) return undefined;
+  const counts = new Map<Arc, number>();
+  for (const point of arcsByPoint(view.diff).keys()) {
+    const keys = new Set<string>();
+    for await (const page of entriesOf(session.store, view.document, point)) for (const key of page) keys.add(key);
+    const listed = [...keys].filter((key) => {
+      const arc = view.diff!.find(view.hashOf(key));
+      return arc?.moves === true && arc.fromPoint === point && dead.includes(arc.fromNode);
+    });
+    const lost = view.document.phase === "D" ? await missing(session, view, listed) : listed;
+    for (const key of lost) {
+      const arc = view.diff.find(view.hashOf(key))!;
+      counts.set(arc, (counts.get(arc) ?? 0) + 1);
+    }
+  }
+  const arcs = Array.from(counts, ([arc, count]): LostArc => {
+    return { after: arc.after, upTo: arc.upTo, from: arc.fromNode, to: arc.toNode, keys: count };
+  });
+  arcs.sort((a, b) => a.after - b.after);
+  return { keys: arcs.reduce((sum, { keys }) => sum + keys, 0), arcs };
+}
+
+/** Those of the keys that their new owner does not hold. */
+async function missing(session: Session, view: View, keys: readonly string[]): Promise<string[]> {
+  const byOwner = new Map<NodeRecord, string[]>();
+  for (const key of keys) {
+    const owner = view.owner(view.hashOf(key));
+    byOwner.set(owner, [...(byOwner.get(owner) ?? []), key]);
+  }
+  const gone: string[] = [];
+  for (const [owner, owned] of byOwner) {
+    for (let from = 0; from < owned.length; from += MAX_EXCHANGE_COMMANDS) {
+      const part = owned.slice(from, from + MAX_EXCHANGE_COMMANDS);
+      const replies = await lookAll(session, view, owner, part);
+      gone.push(...part.filter((_, i) => replies[i]!.status === "EN" || replies[i]!.flags === PLACEHOLDER_FLAGS));
+    }
+  }
+  return gone;
+}
+
+async function lookAll(session: Session, view: View, node: NodeRecord, keys: readonly string[]) {
+  for (let i = 0; ; i++) {
+    try {
+      const commands = keys.map((key) => metaGet(key, "f"));
+      const asked = await ask(session, view, node, commands);
+      await requireFence(session, view, node, asked);
+      return asked.replies;
+    } catch (error) {
+      if (!(error instanceof Retry) || i === TRIES) throw error;
+      await session.clock.sleep(RETRY_MS);
+      await session.refresh();
+    }
+  }
+}
