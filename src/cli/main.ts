@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+/** The program `ringshift`: runs one command and ends, whatever is left open. */
+import { CommanderError } from "commander";
+import { EXIT } from "./exit-codes.ts";
+import { fail } from "./failure.ts";
+import { handleSignals } from "./interrupt.ts";
+import { createProgram } from "./program.ts";
+
+/** Errors of the command line itself come before the options are known. */
+function wantsJson(words: readonly string[]): boolean {
+  const end = words.indexOf("--");
+  return words.slice(0, end === -1 ? undefined : end).includes("--json");
+}
+
+async function run(words: readonly string[]): Promise<void> {
+  try {
+    await createProgram().parseAsync(words, { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return; // --help, --version
+    // help in place of an answer, for a command that lacks its subcommand, has been printed
+    if (error instanceof CommanderError && error.code === "commander.help") process.exitCode = EXIT.USAGE;
+    else process.exitCode = fail(error, wantsJson(words));
+  }
+}
+
+/** Resolves when what was written is with the system. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write("", () => resolve()));
+}
+
+const words = process.argv.slice(2);
+handleSignals();
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {}); // a reader that left; the work goes on
+for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+  process.on(event, (error: unknown) => process.exit(fail(error, wantsJson(words))));
+}
+await run(words);
+await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+process.exit();

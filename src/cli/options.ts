@@ -1,0 +1,71 @@
+/** The options that every command has, and the values that options take. */
+import { type Command, InvalidArgumentError } from "commander";
+import { RingshiftError } from "../errors.ts";
+import { formatAddress, parseAddress } from "../memcached/address.ts";
+import type { NewNode } from "../migration/change.ts";
+import { namespaceOf } from "../topology/namespace.ts";
+
+const DEFAULT_REDIS = "redis://127.0.0.1:6379";
+
+export interface Globals {
+  /** URL of Redis. */
+  readonly redis: string;
+  readonly namespace: string;
+  readonly json: boolean;
+}
+
+/** They stand before or behind the command's name. */
+export function addGlobalOptions(program: Command): void {
+  program
+    .option("--redis <url>", `Redis with topology and index (env RINGSHIFT_REDIS, else ${DEFAULT_REDIS})`)
+    .option("--namespace <name>", "cluster in that Redis (env RINGSHIFT_NAMESPACE, else default)")
+    .option(
+      "--json",
+      "one JSON document on stdout, alone; a failure is { error: { code, message, node?, key? } } there",
+    );
+}
+
+/** @throws RingshiftError INVALID_OPTION */
+export function globalsOf(command: Command): Globals {
+  const { redis, namespace, json } = command.optsWithGlobals<{ redis?: string; namespace?: string; json?: boolean }>();
+  return {
+    redis: checkRedisUrl(redis ?? (process.env.RINGSHIFT_REDIS || DEFAULT_REDIS)),
+    namespace: namespaceOf(namespace ?? (process.env.RINGSHIFT_NAMESPACE || undefined)).name,
+    json: json ?? false,
+  };
+}
+
+/** ioredis takes nearly any text for something: a host, a path of a socket. */
+function checkRedisUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && ["redis:", "rediss:"].includes(url.protocol) && url.hostname !== "") return text;
+  throw new RingshiftError(
+    "INVALID_OPTION",
+    "--redis (or RINGSHIFT_REDIS) takes redis://[[user]:password@]host[:port][/db], or rediss:// for TLS.",
+  );
+}
+
+/** Addresses in their one spelling, port included, so that a server is not named twice. @throws RingshiftError NODE_ADDRESS */
+export function nodesOf(addresses: readonly string[]): NewNode[] {
+  return addresses.map((text) => ({ address: formatAddress(parseAddress(text)) }));
+}
+
+/** For commander: a number above 0. */
+export function positive(text: string): number {
+  const value = /^[+]?(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : 0;
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("A number above 0 is expected.");
+}
+
+/** For commander: an integer above 0. */
+export function positiveInteger(text: string): number {
+  const value = positive(text);
+  if (Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError("A whole number above 0 is expected.");
+}
+
+/** For commander: seconds, 0 or more. */
+export function seconds(text: string): number {
+  if (/^(\d+\.?\d*|\.\d+)$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("A number of seconds, 0 or more, is expected.");
+}
