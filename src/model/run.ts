@@ -1,0 +1,120 @@
+/** One run: its processes, its end, and the verdict on each key. */
+import { Caller } from "./caller.ts";
+import { drawFeatures } from "./features.ts";
+import type { Operation } from "./history.ts";
+import { judge } from "./linearize.ts";
+import { nemesis } from "./nemesis.ts";
+import { Operator } from "./operator.ts";
+import type { Rule } from "./without.ts";
+import { World } from "./world.ts";
+
+const CALLERS = 3;
+const MAX_OPERATORS = 6;
+const MAX_EVENTS = 60_000;
+/** Virtual ms after which a run is cut short. */
+const MAX_TIME = 240_000;
+const WATCH_MS = 250;
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly without?: ReadonlySet<Rule>;
+  /** Names of the features that may be drawn; all by default. */
+  readonly features?: ReadonlySet<string> | undefined;
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly operations: readonly Operation[];
+  readonly answered: number;
+  readonly ambiguous: number;
+  /** Keys whose history no single Memcached could have had. */
+  readonly violations: readonly string[];
+  readonly undecided: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  /** Faults and what became of them. */
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+export async function runOnce(options: RunOptions): Promise<RunResult> {
+  const draw = (random: World["random"]) => drawFeatures(random, options.features);
+  const world = new World(options.seed, draw, options.without ?? new Set());
+  const { scheduler, random, plan } = world;
+  const { trace } = options;
+  if (trace !== undefined) scheduler.trace = (line) => trace(line());
+  scheduler.note(() => `plan ${JSON.stringify(plan)} features ${JSON.stringify(world.features)}`);
+  const calls = random.int(4, 9);
+  let operators = random.pick([1, 2]);
+  for (let i = 0; i < CALLERS; i++) startCaller(world, `c${i}`, calls);
+  for (let i = 0; i < operators; i++) startOperator(world, `m${i}`);
+  const strike = nemesis(world, random.pick([0.0005, 0.002, 0.005]));
+  scheduler.beforeEvent = strike;
+  let closing = false;
+  const watch = () => {
+    if (closing) return;
+    if (isOver(world)) {
+      closing = true;
+      scheduler.beforeEvent = () => {};
+      readAll(world, () => scheduler.stop());
+      return;
+    }
+    for (const process of [...world.processes]) {
+      if (!process.dead || process.replaced) continue;
+      process.replaced = true;
+      if (process instanceof Operator) operators++;
+      if (process instanceof Operator && operators <= MAX_OPERATORS) startOperator(world, `m${operators - 1}`);
+      if (process instanceof Caller && random.chance(0.7)) startCaller(world, `${process.name}'`, random.int(1, calls));
+    }
+    scheduler.after(WATCH_MS, undefined, watch);
+  };
+  scheduler.after(WATCH_MS, undefined, watch);
+  const stopped = await scheduler.run(MAX_EVENTS, MAX_TIME).catch((cause: unknown) => {
+    throw new Error(`seed ${options.seed}`, { cause });
+  });
+  if (!stopped) world.count("stalled");
+  return verdict(options.seed, world);
+}
+
+function isOver(world: World): boolean {
+  const changes = world.changesDone >= world.plan.changes.length;
+  return world.processes.every((process) => {
+    if (process.dead) return true;
+    if (process instanceof Operator) return process.done || changes;
+    return process instanceof Caller && process.done;
+  });
+}
+
+function startCaller(world: World, name: string, calls: number): void {
+  const caller = new Caller(world, name);
+  caller.start(() => caller.work(calls));
+}
+
+function startOperator(world: World, name: string): void {
+  const operator = new Operator(world, name);
+  operator.start(() => operator.work());
+}
+
+/** A fresh client reads every key. */
+function readAll(world: World, then: () => void): void {
+  const caller = new Caller(world, "z");
+  caller.start(async () => {
+    await caller.openClient();
+    for (const key of world.plan.keys) await caller.readAtLast(key);
+    then();
+  });
+}
+
+function verdict(seed: number, world: World): RunResult {
+  const { history, plan, scheduler, counts } = world;
+  const violations: string[] = [];
+  let undecided = 0;
+  for (const key of plan.keys) {
+    const result = judge(history.operations.filter((operation) => operation.key === key));
+    if (result === "violation") violations.push(key);
+    if (result === "undecided") undecided++;
+  }
+  const { operations, answered, ambiguous } = history;
+  const { events, now } = scheduler;
+  return { seed, operations, answered, ambiguous, violations, undecided, events, virtualMs: now, counts };
+}

@@ -1,0 +1,134 @@
+/**
+ * The deterministic scheduler: virtual time, a heap of events, one event at a time.
+ *
+ *   pop the earliest event ─► run it ─► (a process' event) drain all microtasks it set off ─► pop the next
+ *
+ * The product's code runs unchanged: every promise it awaits on is resolved by an event here (a reply, a sleep, a turn of the event loop), and
+ * between two events it runs until it awaits again. Node runs a tick only after the microtask queue is empty, so one `nextTick` asked for from
+ * a microtask is the whole cost of draining.
+ *
+ * An event belongs to a process or to nobody (servers, Redis, the network). A paused process' events wait; a dead one's never come.
+ */
+import type { Random } from "./random.ts";
+
+/** Whoever can be paused or crashed. */
+export interface Owner {
+  readonly name: string;
+  pausedUntil: number;
+  dead: boolean;
+}
+
+interface Event {
+  time: number;
+  readonly order: number;
+  readonly owner: Owner | undefined;
+  readonly run: () => void;
+}
+
+export class Scheduler {
+  readonly random: Random;
+  /** Called with a line per step of interest, when a run is traced. */
+  trace: ((line: () => string) => void) | undefined;
+  /** Called before each event: faults happen here. */
+  beforeEvent: () => void = () => {};
+  now = 0;
+  events = 0;
+  readonly #heap: Event[] = [];
+  #order = 0;
+  #stopped = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(random: Random) {
+    this.random = random;
+  }
+
+  /** Runs `run` after `delay` virtual ms: in the process of `owner`, or in nobody's. */
+  after(delay: number, owner: Owner | undefined, run: () => void): void {
+    this.at(this.now + delay, owner, run);
+  }
+
+  at(time: number, owner: Owner | undefined, run: () => void): void {
+    this.#push({ time: Math.max(time, this.now), order: this.#order++, owner, run });
+  }
+
+  note(line: () => string): void {
+    if (this.trace !== undefined) this.trace(() => `${this.now.toFixed(2).padStart(9)} ${line()}`);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Ends the run with an error: the simulation itself, or the product, did what neither may. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#stopped = true;
+  }
+
+  /** Runs events until `stop`, until none is left, or up to the limits. True when it was stopped. */
+  run(maxEvents: number, maxTime: number): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const drained = () => process.nextTick(step);
+      const step = () => {
+        try {
+          while (!this.#stopped && this.events < maxEvents) {
+            this.beforeEvent();
+            const event = this.#pop();
+            if (event === undefined || event.time > maxTime) break;
+            this.now = event.time;
+            const { owner } = event;
+            if (owner?.dead) continue;
+            if (owner !== undefined && owner.pausedUntil > this.now) {
+              event.time = owner.pausedUntil;
+              this.#push(event);
+              continue;
+            }
+            this.events++;
+            event.run();
+            if (owner !== undefined) return queueMicrotask(drained);
+          }
+        } catch (error) {
+          this.fail(error);
+        }
+        if (this.#failure !== undefined) reject(this.#failure.error);
+        else resolve(this.#stopped);
+      };
+      process.nextTick(step);
+    });
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(event);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!earlier(event, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  #pop(): Event | undefined {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && earlier(heap[child + 1]!, heap[child]!)) child++;
+      if (!earlier(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+function earlier(a: Event, b: Event): boolean {
+  return a.time < b.time || (a.time === b.time && a.order < b.order);
+}

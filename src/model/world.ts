@@ -1,0 +1,158 @@
+/** Everything of one run that is not a process: servers, Redis, the history, and who is to be told when the document changes. */
+
+import { classicSet, metaSet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import { formatFence } from "../memcached/fence.ts";
+import { View } from "../protocol/view.ts";
+import { keyHash } from "../ring/index.ts";
+import { DOCUMENT_VERSION, type TopologyDocument } from "../topology/document.ts";
+import { type Namespace, namespaceOf } from "../topology/namespace.ts";
+import type { Features } from "./features.ts";
+import { History } from "./history.ts";
+import type { Weather } from "./network.ts";
+import { addressOf, drawPlan, type Plan, SERVERS } from "./plan.ts";
+import type { SimProcess } from "./process.ts";
+import { Random } from "./random.ts";
+import { SimRedis } from "./redis.ts";
+import { Scheduler } from "./scheduler.ts";
+import { type Item, SimServer } from "./server.ts";
+import type { Rule } from "./without.ts";
+
+const RESERVED = "ringshift:";
+
+export class World {
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly features: Features;
+  readonly without: ReadonlySet<Rule>;
+  readonly namespace: Namespace = namespaceOf(undefined);
+  readonly plan: Plan;
+  readonly weather: Weather;
+  /** By address. */
+  readonly servers = new Map<string, SimServer>();
+  readonly redis: SimRedis;
+  readonly history = new History();
+  readonly processes: SimProcess[] = [];
+  /** Changes of the plan that are done. */
+  changesDone = 0;
+  readonly counts = new Map<string, number>();
+  /** The newest document ever published, also when Redis has forgotten it. */
+  #newest: View;
+  readonly #waiting = new Set<() => void>();
+  #values = 0;
+
+  constructor(seed: number, features: (random: Random) => Features, without: ReadonlySet<Rule>) {
+    this.random = new Random(seed);
+    this.features = features(this.random);
+    this.without = without;
+    this.scheduler = new Scheduler(this.random);
+    const { random } = this;
+    this.plan = drawPlan(random, this.features.multi ? random.int(1, 3) : 1);
+    this.weather = {
+      mean: random.pick([0.3, 1, 1, 4]),
+      slow: this.features.slow ? random.pick([0.002, 0.01, 0.03]) : 0,
+      slowMs: random.pick([30, 1_500, 4_000, 20_000]),
+    };
+    const now = () => this.scheduler.now;
+    const lost = (server: SimServer, key: string, item: Item) => this.lost(server.name, key, item);
+    for (const name of SERVERS) {
+      this.servers.set(addressOf(name), new SimServer(name, now, random.next() * 1000, lost));
+    }
+    this.redis = new SimRedis(now);
+    const document = this.#firstDocument();
+    this.#newest = new View(document, document.runId, 0);
+    this.redis.publish(null, document);
+    this.#fill(document);
+    this.redis.announce = (announced) => this.#announced(announced);
+  }
+
+  count(what: string, by = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
+  }
+
+  server(name: string): SimServer {
+    return this.servers.get(addressOf(name))!;
+  }
+
+  /** A value that nobody has stored in this run: the checker tells states apart by their values. */
+  newValue(): string {
+    return String(1_000 + 7 * this.#values++);
+  }
+
+  /** A server lost a value that nobody deleted: the checker may take it for gone, unless the present owner is another one that has it. */
+  lost(server: string, key: string, item: Item): void {
+    if (key.startsWith(RESERVED) || item.flags === PLACEHOLDER_FLAGS) return;
+    const value = item.value.toString("latin1");
+    const owner = this.#newest.owner(keyHash(key));
+    const copy = this.server(owner.name).items.get(key);
+    if (owner.name !== server && copy !== undefined && copy.value.equals(item.value)) {
+      if (copy.flags !== PLACEHOLDER_FLAGS && (copy.expiresAt === 0 || copy.expiresAt > this.server(owner.name).second))
+        return;
+    }
+    this.scheduler.note(() => `  loss of ${key} ${JSON.stringify(value)} at ${server}`);
+    this.history.begin("~", "loss", key, value);
+  }
+
+  /** What has expired by now is gone for everybody: before an answer is taken down. */
+  expire(): void {
+    for (const server of this.servers.values()) server.expire();
+  }
+
+  /** Resolves in the process of the caller at the next publication, or after `ms`. */
+  publication(ms: number, then: () => void): void {
+    let over = false;
+    const once = () => {
+      if (over) return;
+      over = true;
+      this.#waiting.delete(once);
+      then();
+    };
+    this.#waiting.add(once);
+    this.scheduler.after(ms, undefined, once);
+  }
+
+  #announced(document: TopologyDocument): void {
+    if (document.epoch > this.#newest.document.epoch) {
+      this.#newest = new View(document, document.runId, 0);
+      if (document.phase === "S" && document.settling) this.count("migrations");
+    }
+    for (const process of this.processes) process.announced();
+    for (const waiting of [...this.#waiting]) waiting();
+  }
+
+  #firstDocument(): TopologyDocument {
+    const nodes = this.plan.first.map(({ name, vnodes }, index) => ({ index, name, address: addressOf(name), vnodes }));
+    return {
+      version: DOCUMENT_VERSION,
+      id: "first",
+      epoch: 0,
+      phase: "S",
+      ring: { compat: "ringshift", hashTags: false },
+      nodes,
+      previousNodes: null,
+      fences: Object.fromEntries(nodes.map(({ name }) => [name, 0])),
+      settling: false,
+      generation: 0,
+      migrations: 0,
+      nextIndex: nodes.length,
+      runId: this.redis.runId,
+      untrusted: [],
+      operation: null,
+    };
+  }
+
+  #fill(document: TopologyDocument): void {
+    for (const { name } of document.nodes) {
+      const fence = formatFence(0, `000000000000000${name}`, false);
+      this.server(name).execute(classicSet(this.namespace.fenceKey, 0, 0, Buffer.from(fence)));
+    }
+    for (const [i, key] of this.plan.keys.entries()) {
+      if (!this.random.chance(this.features.fresh ? 0.1 : 0.8)) continue;
+      const value = String(90_000 + i);
+      const route = this.#newest.route(key);
+      const ttl = this.features.ttl && this.random.chance(0.3) ? this.random.int(1, 4) : 0;
+      this.server(route.node.name).execute(metaSet(key, Buffer.from(value), { flags: 0, ttl }));
+      this.redis.record(document.generation, [{ point: route.point, keys: [key] }]);
+      this.history.end(this.history.begin("init", "set", key, value), true);
+    }
+  }
+}
