@@ -76,4 +76,4 @@ function assignment(text: string, before: readonly (readonly [string, string])[]
 
 const TOKEN_HELP = `
 Settings come from ringshift.yaml, then RINGSHIFT_* variables, then flags (ringshift config show). The token of the admin port is
-RINGSHIFT_ADMIN_TOKEN; without one the port is read-only.`;
+RINGSHIFT_ADMIN_TOKEN (\`generate\`: drawn for this run, and said once); without one the port is read-only.`;

@@ -1,0 +1,150 @@
+/**
+ * The data port: keys over HTTP. `GET HEAD POST PUT DELETE /{key}`, and batches at `/` (docs/gateway.md).
+ *
+ *   target as sent ─► key checked ─► method ─► client ─► answer, with the headers about the cluster
+ *
+ * A function from Request to Response: it needs no port.
+ */
+import { isRingshiftError } from "../../errors.ts";
+import type { Cache, Item } from "../cache.ts";
+import type { ClusterHeaders } from "../cluster-headers.ts";
+import { HttpProblem, problemResponse } from "../http/problem.ts";
+import { type Env, type Handler, targetOf } from "../http/request.ts";
+import { refuseOtherSites } from "../http/same-origin.ts";
+import { negotiate } from "./accept.ts";
+import { batch } from "./batch.ts";
+import { documentOf, type Entity, entityOf } from "./entity.ts";
+import { alreadyHas, etagOf } from "./etag.ts";
+import { keyOf } from "./key.ts";
+import { remove, store } from "./write.ts";
+
+export interface DataAppOptions {
+  /** The embedded client; another one after its options changed. */
+  readonly cache: () => Cache;
+  readonly headers: ClusterHeaders;
+  /** Longest body of a request, in bytes. */
+  readonly maxBody: number;
+  /** Called after each answer. `error` is what the answer came from, when it is a problem. */
+  readonly onAnswer?: ((method: string, status: number, ms: number, error?: unknown) => void) | undefined;
+}
+
+const METHODS = "GET, HEAD, POST, PUT, DELETE";
+/** Stored bytes are anybody's: a browser must not run them as part of this origin. */
+const RAW_SECURITY = {
+  "x-content-type-options": "nosniff",
+  "content-security-policy": "sandbox; default-src 'none'",
+} as const;
+
+export function createDataApp(options: DataAppOptions): Handler {
+  const { onAnswer } = options;
+  return async (request, env) => {
+    const begun = performance.now();
+    let failure: unknown;
+    const response = await answer(options, request, env).catch((error: unknown) => {
+      failure = error;
+      return problemResponse(error, headersOfFailure(options, request, env, error));
+    });
+    onAnswer?.(request.method, response.status, performance.now() - begun, failure);
+    return response;
+  };
+}
+
+async function answer(options: DataAppOptions, request: Request, env: Env | undefined): Promise<Response> {
+  const target = targetOf(request, env);
+  const cache = options.cache();
+  const { method } = request;
+  if (method === "GET" || method === "HEAD") {
+    if (isRoot(target)) return method === "GET" ? answerBatch(options, cache, request, target) : notAllowed();
+    return read(options, cache, request, keyOf(target));
+  }
+  refuseOtherSites(request);
+  if (method === "POST" && isRoot(target)) return answerBatch(options, cache, request, target);
+  const key = keyOf(target);
+  const index = cache.indexOf(key); // the key's bytes are checked here, before the body is read
+  const write = { request, target, key, maxBody: options.maxBody };
+  switch (method) {
+    case "POST":
+    case "PUT":
+      await store(cache, write);
+      return new Response('{"stored":true}', { status: 201, headers: jsonHeaders(options.headers.for(index)) });
+    case "DELETE":
+      if (!(await remove(cache, write))) throw miss();
+      return new Response(null, { status: 204, headers: options.headers.for(index) });
+    default:
+      return notAllowed();
+  }
+}
+
+async function read(options: DataAppOptions, cache: Cache, request: Request, key: string): Promise<Response> {
+  const { item, index } = await cache.read(key);
+  const headers = options.headers.for(index);
+  if (item === undefined) return problemResponse(miss(), headers);
+  headers.etag = etagOf(item.cas, item.incarnation, index);
+  headers["cache-control"] = "no-cache";
+  headers.vary = "accept";
+  if (item.ttl !== undefined) headers["x-cacheserver-ttl"] = String(item.ttl);
+  if (alreadyHas(request.headers.get("if-none-match"), headers.etag)) {
+    return new Response(null, { status: 304, headers });
+  }
+  const entity = formOf(item, request.headers.get("accept"), headers);
+  if (request.method === "HEAD") headers["content-length"] = String(Buffer.byteLength(entity.body));
+  headers["content-type"] = entity.type;
+  return new Response(request.method === "HEAD" ? null : bodyOf(entity), { headers });
+}
+
+/** The document or the raw value, as Accept has it. @throws HttpProblem NOT_ACCEPTABLE */
+function formOf(item: Item, accept: string | null, headers: Record<string, string>): Entity {
+  if (accept === null || accept === "*/*") return { type: "application/json", body: documentOf(item.value) };
+  const entity = entityOf(item.value);
+  const form = negotiate(accept, entity.type, Buffer.isBuffer(item.value));
+  if (form === undefined) {
+    throw new HttpProblem(406, "NOT_ACCEPTABLE", `The value can be had as application/json or ${entity.type}.`);
+  }
+  if (form === "document") return { type: "application/json", body: documentOf(item.value) };
+  Object.assign(headers, RAW_SECURITY);
+  return entity;
+}
+
+function bodyOf({ body }: Entity): string | Uint8Array<ArrayBuffer> {
+  return typeof body === "string" ? body : (body as Uint8Array<ArrayBuffer>);
+}
+
+async function answerBatch(options: DataAppOptions, cache: Cache, request: Request, target: string): Promise<Response> {
+  const { status, body, keys } = await batch(cache, request, target, options.maxBody);
+  const indexes = [...new Set(keys.map((key) => cache.indexOf(key)))].sort((a, b) => a - b);
+  return new Response(body, { status, headers: jsonHeaders(options.headers.for(indexes.join(","))) });
+}
+
+function jsonHeaders(headers: Record<string, string>): Record<string, string> {
+  headers["content-type"] = "application/json";
+  return headers;
+}
+
+/** The headers of a failed request; with the node that the key is on, where there is a key. */
+function headersOfFailure(
+  options: DataAppOptions,
+  request: Request,
+  env: Env | undefined,
+  error: unknown,
+): Readonly<Record<string, string>> {
+  if (isRingshiftError(error, "INVALID_KEY")) return options.headers.shared;
+  const target = targetOf(request, env);
+  if (isRoot(target)) return options.headers.shared;
+  try {
+    return options.headers.for(options.cache().indexOf(keyOf(target)));
+  } catch {
+    return options.headers.shared;
+  }
+}
+
+function isRoot(target: string): boolean {
+  return target === "/" || target.startsWith("/?");
+}
+
+function miss(): HttpProblem {
+  return new HttpProblem(404, "NOT_FOUND", "There is no value under this key.");
+}
+
+function notAllowed(): never {
+  throw new HttpProblem(405, "METHOD_NOT_ALLOWED", `This path takes ${METHODS}.`, { allow: METHODS });
+}

@@ -1,0 +1,41 @@
+/**
+ * The key in a path: one segment, percent-encoded UTF-8. Whatever could be read in two ways on its way here (by a proxy, a browser, a
+ * client's URL class) is refused before any server command: `/` and `\` unencoded, segments `.` and `..` in any spelling.
+ */
+import { RingshiftError } from "../../errors.ts";
+import { MAX_KEY_BYTES } from "../../memcached/key.ts";
+
+/** Three characters an encoded byte, and the slash before it. */
+const MAX_PATH = 1 + 3 * MAX_KEY_BYTES;
+
+/**
+ * The key that a request target names. Its bytes are the client's to check.
+ * @param target path and query, as sent
+ * @throws RingshiftError INVALID_KEY
+ */
+export function keyOf(target: string): string {
+  const end = target.indexOf("?");
+  const segment = target.slice(1, end === -1 ? undefined : end);
+  if (segment.length >= MAX_PATH) throw invalid(`is longer than ${MAX_KEY_BYTES} bytes`);
+  if (/[^\x21-\x7e]/.test(segment)) throw invalid("holds a character that has to be percent-encoded");
+  if (/[/\\#]/.test(segment)) throw invalid("is one path segment: write / as %2F, \\ as %5C, # as %23");
+  const key = decode(segment);
+  if (key.split(/[/\\]/).some((part) => part === "." || part === "..")) {
+    throw invalid("has a segment . or .., which programs between us would resolve as a path");
+  }
+  return key;
+}
+
+function decode(segment: string): string {
+  if (!segment.includes("%")) return segment;
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw invalid("is not percent-encoded UTF-8");
+  }
+}
+
+/** The key itself stays out of the message: it may be anything. */
+function invalid(why: string): RingshiftError {
+  return new RingshiftError("INVALID_KEY", `The key in the path ${why}.`);
+}

@@ -1,0 +1,75 @@
+/** A listening port with limits on slow and idle connections, and an end that lets requests in flight finish. */
+import { once } from "node:events";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { RingshiftError } from "../../errors.ts";
+import type { Env, Handler } from "./request.ts";
+
+/** Request line and headers, in bytes. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** A connection that has not sent its request's headers by then is closed, in ms. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** From a request's first byte to its last, in ms. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** An idle connection is kept for this long, in ms. */
+const KEEP_ALIVE_MS = 30_000;
+/** How often Node looks for connections that are over their time, in ms. */
+const CHECK_MS = 2_000;
+const SWEEP_MS = 20;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** How it stands in messages: "data", "admin". */
+  readonly name: string;
+}
+
+export interface Listening {
+  readonly port: number;
+  /** `http://host:port` */
+  readonly url: string;
+  /** Stops accepting, lets what is in flight finish for `graceMs`, then closes what is left. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** @throws RingshiftError INVALID_OPTION when the port cannot be had */
+export async function listen(handler: Handler, options: ListenOptions): Promise<Listening> {
+  const { host, port, name } = options;
+  const server = createAdaptorServer({
+    fetch: (request, env) => handler(request, env as unknown as Env),
+    hostname: host,
+    serverOptions: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: CHECK_MS,
+    },
+  }) as Server;
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RingshiftError("INVALID_OPTION", `The ${name} port ${host}:${port} cannot be opened: ${why}`, { cause });
+  }
+  server.on("error", () => {}); // of single connections; the server goes on
+  const bound = (server.address() as AddressInfo).port;
+  return {
+    port: bound,
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,
+    close: (graceMs) => close(server, graceMs),
+  };
+}
+
+async function close(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // a connection that was in use when the server closed is idle, and open, after its answer
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+  const late = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(late);
+}

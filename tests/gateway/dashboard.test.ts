@@ -1,0 +1,149 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createClient } from "../../src/index.ts";
+import { initCluster } from "../../src/migration/init-cluster.ts";
+import { LocalCluster } from "../../src/testing/index.ts";
+import { launchChromium } from "./chromium.ts";
+import { TOKEN } from "./gateway-support.ts";
+import { type Served, serve } from "./serve-support.ts";
+
+const KEYS = 6_000;
+/** A folder: the screenshots of the documentation are made there. */
+const SCREENSHOTS = process.env.RINGSHIFT_SCREENSHOTS;
+
+let cluster: LocalCluster;
+let served: Served;
+let browser: Browser;
+let page: Page;
+let traffic: Promise<number> | undefined;
+let stopped = false;
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  cluster = await LocalCluster.start();
+  const redis = cluster.redis.url;
+  await initCluster(
+    cluster.servers.map((address) => ({ address })),
+    { redis },
+  );
+  const client = await createClient({ redis });
+  await client.setMulti(Array.from({ length: KEYS }, (_, i): [string, string] => [`key${i}`, `value ${i}`]));
+  await client.quit();
+  served = await serve(["--redis", redis, "--set", "migration.keysPerSecond=400"]);
+  traffic = readAllTheTime();
+  browser = await launchChromium();
+  page = await browser.newPage({ viewport: { width: 1440, height: 960 }, colorScheme: "light" });
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(served.admin) && !request.url().startsWith("data:"))
+      complaints.push(`asked ${request.url()}`);
+  });
+  await page.goto(served.admin);
+}, 300_000);
+
+afterAll(async () => {
+  stopped = true;
+  await traffic;
+  await browser?.close();
+  await served?.end("SIGTERM");
+  await cluster?.stop();
+});
+
+/** Reads of keys that are all there, until the end; how many were not answered with their value. */
+async function readAllTheTime(): Promise<number> {
+  let failed = 0;
+  for (let i = 0; !stopped; i = (i + 1) % KEYS) {
+    const response = await fetch(`${served.data}/key${i}`);
+    const { value } = (await response.json()) as { value?: string };
+    if (value !== `value ${i}`) failed++;
+    await sleep(2);
+  }
+  return failed;
+}
+
+async function screenshot(name: string): Promise<void> {
+  if (SCREENSHOTS !== undefined) await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+}
+const text = (id: string) => page.locator(`#${id}`).innerText();
+const read = (id: string, pattern: RegExp) =>
+  page.waitForFunction(
+    ([name, source]) => new RegExp(source!).test(document.getElementById(name!)?.textContent ?? ""),
+    [id, pattern.source],
+  );
+
+test("shows the nodes and the ring, live", async () => {
+  await read("connection", /Live/);
+  await read("summary", /3 of 3 nodes up/);
+  expect(await page.locator("#nodes tbody tr").count()).toBe(3);
+  expect(await page.locator("#ring path").count()).toBe(3);
+  expect(await text("ring-text")).toBe("No arc is moving.");
+  expect(await page.locator("#traffic-chart canvas, #keys-chart canvas").count()).toBe(2);
+  await read("summary", /[1-9]\d* requests/);
+});
+
+test("the ring's table says what the drawing shows, and opens by keyboard", async () => {
+  await page.locator("details summary").focus();
+  await page.keyboard.press("Enter");
+  const cells = await page.locator("#ring-table tbody tr td:nth-child(4)").allInnerTexts();
+  const shares = cells.map((cell) => Number.parseFloat(cell));
+  expect(shares).toHaveLength(3);
+  expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(100, 0);
+  await page.keyboard.press("Enter");
+});
+
+test("locates a key", async () => {
+  await page.getByLabel("Key", { exact: true }).fill("key7");
+  await page.getByRole("button", { name: "Locate" }).click();
+  await read("locate-result", /127\.0\.0\.1/);
+  expect(await text("locate-result")).toContain("ringshift:default:keys:0:");
+  expect(await page.locator("#ring .marker").count()).toBe(1);
+  if (SCREENSHOTS !== undefined) await sleep(15_000); // something to see in the charts
+  await screenshot("dashboard-rest");
+  await page.getByLabel("Key", { exact: true }).fill("not a key");
+  await page.getByRole("button", { name: "Locate" }).click();
+  await read("locate-result", /INVALID_KEY/);
+});
+
+test("plans, and refuses to change without the token", async () => {
+  const added = await cluster.addMemcached();
+  await page.getByLabel("Address").fill(added.address);
+  await page.getByRole("button", { name: "Apply" }).click();
+  await read("change-result", /UNAUTHORIZED/);
+  await page.getByLabel("Token for changes").fill(TOKEN);
+  await page.getByRole("button", { name: "Plan" }).click();
+  await read("change-result", /add-node .* keys move/);
+  expect(await text("change-result")).toContain(added.address);
+});
+
+test("carries a migration through: pause, resume, done", async () => {
+  await page.getByRole("button", { name: "Apply" }).click();
+  await read("change-result", /begun/);
+  await read("migration-text", /copying/);
+  await read("ring-text", /of the ring is moving/);
+  expect(await page.locator("#ring .moving").count()).toBe(1);
+  await read("migration-numbers", /[3-9]\d\d keys moved|[1-9],\d+ keys moved/);
+  await screenshot("dashboard-migration");
+  await page.emulateMedia({ colorScheme: "dark" });
+  await screenshot("dashboard-dark");
+  await page.getByRole("button", { name: "Pause" }).click();
+  await read("migration-text", /paused/);
+  await page.getByRole("button", { name: "Resume" }).click();
+  await read("migration-text", /copying|settling|None/);
+  await read("migration-text", /None is under way/);
+  await read("summary", /4 of 4 nodes up/);
+  expect(await page.locator("#nodes tbody tr").count()).toBe(4);
+  expect(await text("events")).toContain("done");
+});
+
+test("no read failed meanwhile", async () => {
+  stopped = true;
+  expect(await traffic).toBe(0);
+});
+
+test("nothing was refused by the policy, asked elsewhere, or thrown", () => {
+  // the browser notes a refusal that the page shows: the two that were meant
+  expect(complaints.filter((text) => !/status of 40[01]/.test(text))).toEqual([]);
+});
