@@ -28,7 +28,8 @@ const { values: options } = parseArgs({
 await ensureBinaries();
 const cluster = await LocalCluster.start({ memcached: 3, redis: true });
 try {
-  if (cpus().length > 1) for (const server of [...cluster.memcached, cluster.redis!]) pin(server.pid, `1-${cpus().length - 1}`);
+  if (cpus().length > 1)
+    for (const server of [...cluster.memcached, cluster.redis!]) pin(server.pid, `1-${cpus().length - 1}`);
   const target = { servers: cluster.memcached.map((server) => server.address), redis: cluster.redis!.url };
   const rounds: Round[] = [];
   for (let round = 0; round < Number(options.rounds); round++) {

@@ -1,6 +1,6 @@
 /** The options of a client, each with its default. */
 import { RingshiftError } from "../errors.ts";
-import { type Credentials, checkAccess, type ServerAccess } from "../memcached/access.ts";
+import { checkAccess, type ServerAccess } from "../memcached/access.ts";
 import type { NewNode } from "../migration/change.ts";
 import type { WhenIndexDown } from "../protocol/session.ts";
 import type { Compat } from "../topology/document.ts";
@@ -40,7 +40,7 @@ export interface ClientOptions {
   /** TLS to the servers (memcached -Z): `true`, or options of `tls.connect`. */
   readonly tls?: ServerAccess["tls"];
   /** Who we are to servers that ask (memcached -Y). */
-  readonly auth?: Credentials;
+  readonly auth?: ServerAccess["auth"];
   /** What a read does whose server does not answer: reject with NODE_DOWN or TIMEOUT, or count as a miss. Writes always reject. Default `error`. */
   readonly onNodeDown?: OnNodeDown;
   /** Connections in a row that come to nothing until a server is down: its keys fail at once then, until a probe is answered. Default 2. */

@@ -202,18 +202,22 @@ export class Link {
   }
 
   #onOpen(connection: Connection): void {
-    const handshake = handshakeOf(this.#options);
-    if (handshake === undefined) {
+    this.#greet(connection, handshakesOf(this.#options));
+  }
+
+  /** One handshake after the other: a server that refuses the first does not answer what came with it. */
+  #greet(connection: Connection, [next, ...others]: readonly Handshake[]): void {
+    if (next === undefined) {
       this.#admit(connection);
       return;
     }
     const settle: Settle = (failure, result) => {
       if (failure !== undefined || this.#state.kind !== "opening") return;
-      const error = handshake.check((result as Exchanged).replies);
-      if (error === undefined) this.#admit(connection);
+      const error = next.check((result as Exchanged).replies);
+      if (error === undefined) this.#greet(connection, others);
       else connection.destroy(error);
     };
-    connection.write(newFlush([newPending(handshake.commands, undefined, settle)], undefined));
+    connection.write(newFlush([newPending(next.commands, undefined, settle)], undefined));
   }
 
   #admit(connection: Connection): void {
@@ -338,14 +342,13 @@ export class Link {
 }
 
 /** Authentication first, where there is one, then what the options want. */
-function handshakeOf({ access, handshake, name }: LinkOptions): Handshake | undefined {
-  if (access?.auth === undefined) return handshake;
-  return {
-    commands: [authCommand(access.auth), ...(handshake?.commands ?? [])],
-    check: ([auth, ...replies]) => {
-      if (auth?.status === "STORED") return handshake?.check(replies);
-      const answer = `${auth?.status} ${auth?.message}`.trimEnd();
-      return new RingshiftError("AUTH_FAILED", `${name}: authentication was answered ${answer}`, { node: name });
-    },
+function handshakesOf({ access, handshake, name }: LinkOptions): Handshake[] {
+  const own = handshake === undefined ? [] : [handshake];
+  if (access?.auth === undefined) return own;
+  const check: Handshake["check"] = ([reply]) => {
+    if (reply?.status === "STORED") return undefined;
+    const answer = `${reply?.status} ${reply?.message}`.trimEnd();
+    return new RingshiftError("AUTH_FAILED", `${name}: authentication was answered ${answer}`, { node: name });
   };
+  return [{ commands: [authCommand(access.auth)], check }, ...own];
 }

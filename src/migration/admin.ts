@@ -63,7 +63,7 @@ export class Admin {
       if (!options.flush) await requireEmpty(namespace, node, probe, options, transport);
     }
     const plan = await makePlan(this.#store, document, nodes);
-    if (!options.force) await checkRoom(plan, { ...document, dead: deadNames(change) });
+    if (!options.force) await checkRoom(plan, { ...document, dead: deadNames(change) }, transport.access);
     return plan;
   }
 
@@ -169,7 +169,7 @@ export class Admin {
     const obedience = new Obedience({ store: this.#store, clock: this.#open.session.clock, report, signal });
     return {
       ...options,
-      checkPlan: options.force ? undefined : checkRoom,
+      checkPlan: options.force ? undefined : (plan, document) => checkRoom(plan, document, this.#open.pool.access),
       obey: (operation) => obedience.obey(operation),
     };
   }

@@ -3,6 +3,7 @@
  * servers' item size limits. A destination that evicts always takes everything, and may lose some of it, as Memcached does.
  */
 import { RingshiftError } from "../errors.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { probeServer, stats } from "../memcached/admin.ts";
 import { isDead, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
 import type { Plan } from "./plan.ts";
@@ -19,12 +20,12 @@ interface Server {
 }
 
 /** @throws RingshiftError WOULD_NOT_FIT; NODE_DOWN when a server cannot be asked */
-export async function checkRoom(plan: Plan, document: TopologyDocument): Promise<void> {
+export async function checkRoom(plan: Plan, document: TopologyDocument, access?: ServerAccess): Promise<void> {
   const nodes = new Map([...document.nodes, ...plan.nodes].map((node) => [node.name, node]));
   const moves = plan.moves.filter((move) => move.keys > 0 && !isDead(document, move.from));
   const servers = new Map<string, Server>();
   for (const name of new Set(moves.flatMap((move) => [move.from, move.to]))) {
-    servers.set(name, await ask(nodes.get(name)!));
+    servers.set(name, await ask(nodes.get(name)!, access));
   }
   for (const name of new Set(moves.map((move) => move.to))) {
     const to = servers.get(name)!;
@@ -39,8 +40,8 @@ export async function checkRoom(plan: Plan, document: TopologyDocument): Promise
   }
 }
 
-async function ask(node: NodeRecord): Promise<Server> {
-  const [probe, general] = await Promise.all([probeServer(node.address), stats(node.address)]);
+async function ask({ address }: NodeRecord, access: ServerAccess | undefined): Promise<Server> {
+  const [probe, general] = await Promise.all([probeServer(address, { access }), stats(address, "", { access })]);
   const number = (name: string) => Number(general.get(name) ?? 0);
   return { ...probe, bytes: number("bytes"), items: number("curr_items") };
 }

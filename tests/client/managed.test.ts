@@ -1,4 +1,6 @@
 /** A client as a member of a managed cluster: how it gets in, and what it keeps in Redis and on the servers. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { createClient } from "../../src/index.ts";
 import { classicSet, metaDelete, metaGet } from "../../src/memcached/commands.ts";
@@ -100,6 +102,37 @@ describe("getting in", () => {
     await cluster.client();
     const later = await cluster.client({ servers: [bench.local.servers[2]!] });
     expect(later.topology().nodes.map(({ address }) => address)).toStrictEqual(cluster.servers);
+  });
+});
+
+describe("getting out", () => {
+  test("calls in flight at quit are answered, or say that they were not", async () => {
+    const cluster = bench.cluster();
+    const client = await cluster.client();
+    await client.setMulti(Array.from({ length: 100 }, (_, i) => [`k:${i}`, i] as const));
+    const reads = Array.from({ length: 100 }, (_, i) => client.get(`k:${i}`));
+    const writes = Array.from({ length: 100 }, (_, i) => client.set(`new:${i}`, i));
+    const [outcomes] = await Promise.all([Promise.allSettled([...reads, ...writes]), client.quit()]);
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.status === "fulfilled") expect(outcome.value).toBe(i < 100 ? i : true);
+      else expect(["CLOSED", "AMBIGUOUS_WRITE"]).toContain(outcome.reason.code);
+    }
+  });
+
+  test("a program that has quit its clients ends by itself", async () => {
+    const { redis, servers, namespace } = bench.cluster().where;
+    const program = `
+      import { createClient, openAdmin } from ${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)};
+      const client = await createClient(${JSON.stringify({ redis, servers, namespace })});
+      const plain = await createClient({ servers: ${JSON.stringify(servers)}, unmanaged: true });
+      const admin = await openAdmin(${JSON.stringify({ redis, namespace })});
+      await client.set("k", 1);
+      await plain.get("k");
+      await Promise.all([client.quit(), plain.quit(), admin.close()]);
+      process.stdout.write("quit");
+    `;
+    const run = promisify(execFile)(process.execPath, ["--input-type=module", "-e", program], { timeout: 20_000 });
+    expect((await run).stdout).toBe("quit"); // a program that does not end is killed, which rejects
   });
 });
 

@@ -1,0 +1,201 @@
+/** Rows of the failure table: the coordinator or the copier dies, two commands at once, and what an operator may do in between. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import type { Transport } from "../../src/memcached/transport.ts";
+import type { Admin } from "../../src/migration/admin.ts";
+import type { Change } from "../../src/migration/change.ts";
+import { Coordinator } from "../../src/migration/coordinator.ts";
+import { Session } from "../../src/protocol/session.ts";
+import { type Bench, bench, Died, dieAt, until } from "./support.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+async function joining(b: Bench): Promise<Change> {
+  const server = await b.cluster.addMemcached();
+  return { kind: "add-node", nodes: [{ address: server.address }] };
+}
+
+async function phase(admin: Admin): Promise<string> {
+  return (await admin.topology()).phase;
+}
+
+/** Nothing is lost or stale, before the change has ended and after, and the index is what the servers are. */
+async function finish(b: Bench, change: Change): Promise<void> {
+  expect(await b.wrong()).toEqual([]);
+  const operator = await b.operator();
+  await operator.apply(change);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.wrong(await b.open())).toEqual([]);
+  expect(await operator.verify({ full: true })).toMatchObject({ clean: true, keys: b.expected.size });
+}
+
+/** The keys moved, once the batches that were under way have ended. */
+async function standstill(admin: Admin): Promise<number> {
+  const seen = [-1];
+  await until(async () => {
+    seen.unshift((await admin.underWay())!.moved);
+    return seen.length > 20 && seen.slice(0, 20).every((moved) => moved === seen[0]);
+  });
+  return seen[0]!;
+}
+
+test("coordinator dies in F: a client carries on", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const change = await joining(b);
+  await expect(b.admin.apply(change, { onProgress: dieAt("fencing") })).rejects.toThrow(Died);
+  expect(await phase(b.admin)).toBe("F");
+  await b.admin.close(); // nobody is left but the client
+  await b.fill(300); // writes on moving keys wait for D, which the client itself brings about
+  await until(() => b.client.topology().phase === "D");
+  await finish(b, change);
+});
+
+test("coordinator dies in D: reads and writes go on, the same command resumes", async () => {
+  const b = await bench();
+  await b.fill(2_000);
+  const change = await joining(b);
+  const [address] = change.kind === "add-node" ? change.nodes.map((node) => node.address) : [];
+  const words = ["add-node", address!, "--yes", "--rate", "400", "--redis", b.cluster.redis.url];
+  const child = spawn(process.execPath, [PROGRAM, ...words], { stdio: "ignore" });
+  await until(async () => ((await b.admin.underWay())?.moved ?? 0) > 0);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  expect(await phase(b.admin)).toBe("D");
+  await b.fill(500);
+  await finish(b, change);
+});
+
+test("coordinator dies between S and the end of its cleaning", async () => {
+  const b = await bench();
+  await b.fill(500);
+  const change = await joining(b);
+  await expect(b.admin.apply(change, { onProgress: dieAt("cleaning") })).rejects.toThrow(Died);
+  expect(await phase(b.admin)).toBe("S");
+  await finish(b, change);
+});
+
+test("copier dies at any step", async () => {
+  const b = await bench();
+  await b.fill(400);
+  const change = await joining(b);
+  await expect(b.admin.apply(change, { onProgress: dieAt("copying") })).rejects.toThrow(Died);
+  const { session, store } = await b.session();
+  let deaths = 0;
+  for (let steps = 1; ; steps += 3) {
+    let left = steps;
+    const transport: Transport = {
+      dump: (node) => session.transport.dump(node),
+      exchange: async (...words) => {
+        if (left-- === 0) throw new Died("between two steps");
+        return session.transport.exchange(...words);
+      },
+    };
+    const { namespace, clock, recorder } = session;
+    const mortal = new Session({ namespace, transport, store: store!, clock, recorder }, session.view);
+    const outcome = await new Coordinator(mortal, store!, {}).run(change).catch((error: unknown) => error);
+    if (!(outcome instanceof Died)) {
+      expect(outcome).toMatchObject({ resumed: true });
+      break;
+    }
+    deaths++;
+    expect(await b.wrong()).toEqual([]);
+  }
+  expect(deaths).toBeGreaterThan(5);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 400 });
+});
+
+test("two add-node at once: one after the other, or the second is refused", async () => {
+  const b = await bench();
+  await b.fill(500);
+  const [first, second] = [await joining(b), await joining(b)];
+  const other = await b.operator();
+  const outcomes = await Promise.allSettled([b.admin.apply(first), other.apply(second)]);
+  const refused = outcomes.filter((outcome) => outcome.status === "rejected");
+  for (const { reason } of refused) expect(reason).toMatchObject({ code: "MIGRATION_RUNNING" });
+  const { nodes } = await b.admin.topology();
+  expect(nodes).toHaveLength(5 - refused.length);
+  expect(refused.length).toBeLessThan(2);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 500 });
+});
+
+test("migration pause: the copier stands still, clients pull what they touch; resume: it goes on", async () => {
+  const b = await bench();
+  await b.fill(2_000);
+  const change = await joining(b);
+  const waits: string[] = [];
+  const done = b.admin.apply(change, {
+    rate: 1_000,
+    onProgress: (progress) => void (progress.step === "waiting" && waits.push(progress.reason)),
+  });
+  const other = await b.operator();
+  await until(async () => ((await other.underWay())?.moved ?? 0) > 0);
+  await other.pause();
+  await until(() => waits.some((reason) => reason.startsWith("paused")));
+  const moved = await standstill(other);
+  expect(await b.wrong()).toEqual([]);
+  expect(b.client.metrics().pulled).toBeGreaterThan(0);
+  expect(await other.underWay()).toMatchObject({ state: "copying", moved, paused: true });
+  expect(await other.resume()).toBeUndefined(); // the coordinator that stood still goes on
+  await done;
+  expect(await b.wrong()).toEqual([]);
+});
+
+test("migration resume carries on what nobody coordinates", async () => {
+  const b = await bench();
+  await b.fill(500);
+  await expect(b.admin.apply(await joining(b), { onProgress: dieAt("copied", 3) })).rejects.toThrow(Died);
+  await b.admin.pause();
+  expect(await (await b.operator()).resume()).toMatchObject({ resumed: true });
+  expect(await phase(b.admin)).toBe("S");
+  expect(await b.wrong()).toEqual([]);
+  await expect(b.admin.pause()).rejects.toMatchObject({ code: "INVALID_OPTION" });
+});
+
+test("migration abort in F: the old ring at once", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const { nodes } = await b.admin.topology();
+  await expect(b.admin.apply(await joining(b), { onProgress: dieAt("fencing") })).rejects.toThrow(Died);
+  expect(await b.admin.abort()).toMatchObject({ outcome: "taken-back" });
+  expect((await b.admin.topology()).nodes).toEqual(nodes);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 300 });
+});
+
+test("migration abort in D: forward, then back, with everything readable, while another process copies", async () => {
+  const b = await bench();
+  await b.fill(2_000);
+  const { nodes } = await b.admin.topology();
+  const copying = b.admin.apply(await joining(b), { rate: 500 });
+  const stopped = expect(copying).rejects.toMatchObject({ code: "MIGRATION_STOPPED" });
+  const other = await b.operator();
+  await until(async () => ((await other.underWay())?.moved ?? 0) > 0);
+  expect(await other.abort()).toMatchObject({ outcome: "reversed", dropped: 0 });
+  await stopped;
+  expect((await other.topology()).nodes).toEqual(nodes);
+  expect(await b.wrong()).toEqual([]);
+  expect(await other.verify({ full: true })).toMatchObject({ clean: true, keys: 2_000 });
+  await expect(other.abort()).rejects.toMatchObject({ code: "INVALID_OPTION" });
+});
+
+test("migration abort that dies, on its way forward and on its way back, is carried on", async () => {
+  const b = await bench();
+  await b.fill(600);
+  const { nodes } = await b.admin.topology();
+  const [leaving] = nodes;
+  const change: Change = { kind: "remove-node", names: [leaving!.name] };
+  await expect(b.admin.apply(change, { onProgress: dieAt("copied", 3) })).rejects.toThrow(Died);
+  await expect(b.admin.abort({ onProgress: dieAt("copied", 10) })).rejects.toThrow(Died);
+  await expect(b.admin.abort({ onProgress: dieAt("planned") })).rejects.toThrow(Died);
+  expect((await b.admin.topology()).nodes).toHaveLength(2);
+  await expect(b.admin.abort({ onProgress: dieAt("copied", 10) })).rejects.toThrow(Died);
+  expect(await b.admin.abort()).toMatchObject({ outcome: "reversed", dropped: 0 });
+  const names = (await b.admin.topology()).nodes.map((node) => node.name);
+  expect(names.sort()).toEqual(nodes.map((node) => node.name).sort());
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 600 });
+});

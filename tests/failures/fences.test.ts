@@ -1,0 +1,88 @@
+/** Rows of the failure table: a fence is evicted, or goes with everything else when a server is flushed or restarts. */
+import { connect } from "node:net";
+import { expect, test } from "vitest";
+import { stats } from "../../src/memcached/admin.ts";
+import { FENCE_KEY_PREFIX } from "../../src/memcached/key.ts";
+import type { Change } from "../../src/migration/change.ts";
+import { bench, Died, dieAt } from "./support.ts";
+
+const FENCE = `${FENCE_KEY_PREFIX}default`;
+
+/** One text command, its answer's first line. */
+async function tell(address: string, command: string): Promise<string> {
+  const [host, port] = address.split(":");
+  const socket = connect(Number(port), host);
+  socket.write(`${command}\r\n`);
+  const [line] = await new Promise<string[]>((resolve, reject) => {
+    socket.once("data", (data) => resolve(data.toString().split("\r\n")));
+    socket.once("error", reject);
+  });
+  socket.destroy();
+  return line!;
+}
+
+test("fence evicted, in S: planted again, nothing is lost, and the next migration reads the server itself", async () => {
+  const b = await bench();
+  await b.fill(500);
+  const [first] = b.servers;
+  expect(await tell(first!.address, `md ${FENCE}`)).toBe("HD");
+  expect(await b.wrong()).toEqual([]);
+  await b.fill(500);
+  expect((await tell(first!.address, `mg ${FENCE} v`)).startsWith("VA")).toBe(true);
+  const dumped: string[] = [];
+  const server = await b.cluster.addMemcached();
+  await b.admin.apply(
+    { kind: "add-node", nodes: [{ address: server.address }] },
+    { onProgress: (progress) => void (progress.step === "dumping" && dumped.push(progress.node)) },
+  );
+  expect(dumped).toEqual([first!.address]);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, incomplete: [first!.address] });
+  await b.admin.reindex(first!.address);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, incomplete: [], keys: 500 });
+});
+
+test("fence evicted at every server, in D: the change ends, nothing is lost", async () => {
+  const b = await bench();
+  await b.fill(1_000);
+  const server = await b.cluster.addMemcached();
+  const change: Change = { kind: "add-node", nodes: [{ address: server.address }] };
+  await expect(b.admin.apply(change, { onProgress: dieAt("copied", 10) })).rejects.toThrow(Died);
+  for (const { address } of b.servers) expect(await tell(address, `md ${FENCE}`)).toBe("HD");
+  expect(await b.wrong()).toEqual([]);
+  await b.admin.apply(change);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 1_000 });
+});
+
+test("server flushed: its keys are misses, no write to it is lost afterwards, and nothing comes back", async () => {
+  const b = await bench();
+  await b.fill(500);
+  const [first] = b.servers;
+  const gone = b.keysOn(first!.address);
+  expect(await tell(first!.address, "flush_all")).toBe("OK");
+  expect((await b.wrong()).sort()).toEqual(gone.sort());
+  await b.fill(500);
+  const server = await b.cluster.addMemcached();
+  await b.admin.apply({ kind: "add-node", nodes: [{ address: server.address }] });
+  await b.admin.apply({ kind: "remove-node", names: [first!.address] });
+  expect(await b.wrong()).toEqual([]);
+  expect(Number((await stats(first!.address)).get("curr_items"))).toBeLessThan(3); // the fence and the marker
+});
+
+test("source restarted empty in D: its keys are misses, the change ends", async () => {
+  const b = await bench();
+  await b.fill(1_000);
+  const server = await b.cluster.addMemcached();
+  const change: Change = { kind: "add-node", nodes: [{ address: server.address }] };
+  await expect(b.admin.apply(change, { onProgress: dieAt("copied", 10) })).rejects.toThrow(Died);
+  const [first] = b.servers;
+  await first!.restart();
+  await b.admin.apply(change);
+  const wrong = await b.wrong();
+  expect(wrong.length).toBeGreaterThan(0);
+  expect([...(await b.client.getMulti(wrong)).keys()]).toEqual([]);
+  await b.fill(1_000);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 1_000 });
+});
