@@ -79,8 +79,8 @@ export async function readFences(session: Session, document: TopologyDocument): 
 /** Counts as eviction. False: its keys cannot be listed now; tried again at the next heartbeat. */
 async function emptied(session: Session, node: NodeRecord): Promise<boolean> {
   try {
-    // as soon as a fence stands somebody else has confirmed: what is written from then on stays
-    await deleteOurKeys(session, node, (fence) => fence?.number === undefined);
+    // as soon as a fence stands, or this session hears of it, somebody else has confirmed: what is written from then on stays
+    await deleteOurKeys(session, node, (fence) => fence?.number === undefined && !session.view.confirmed);
     return true;
   } catch (error) {
     if (isRingshiftError(error)) return false;

@@ -217,6 +217,7 @@ async function conditional(
   command: (cas: string) => Command,
   check?: (look: Reply) => Promise<void>,
 ): Promise<boolean> {
+  let refused: string | undefined; // CAS of an item that an append was refused on
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const look = await lookAt(session, route);
     if (look === undefined) return false;
@@ -228,8 +229,10 @@ async function conditional(
     const exchanged = await write(session, route, [command(look.reply.cas!)], look.exchanged.connection);
     const status = expect(route, exchanged.replies[0]!, "HD", "EX", "NF", "NS");
     if (status === "HD") return true;
-    // the item is there and ours: what the server could not do is find room for the sum
-    if (status === "NS") throw noRoom(route);
+    if (status !== "NS") continue;
+    // an append to a key that is gone by now, or a sum that there is no room for: then the same item is there still
+    if (look.reply.cas === refused) throw noRoom(route);
+    refused = look.reply.cas;
   }
   throw new Retry();
 }
