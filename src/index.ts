@@ -1,15 +1,28 @@
 /** ringshift: sharded Memcached that grows and shrinks without losing a key. */
 export {
+  type CallOptions,
   type CasToken,
   Client,
   type ClusterState,
+  type CountOptions,
+  type GetOrSetOptions,
+  type ItemMeta,
   type Location,
+  type Metrics,
+  type MultiOptions,
+  type NodeState,
   type Versioned,
   type WriteOptions,
 } from "./client/client.ts";
+export type { Serializer } from "./client/codec.ts";
+export type { Compression, CompressionAlgorithm } from "./client/compress.ts";
 export { createClient } from "./client/create.ts";
+export type { BatchTrace, ClientEvents, CommandTrace, MigrationEvent, NodeEvent } from "./client/events.ts";
+export type { Load } from "./client/get-or-set.ts";
 export type { ClientOptions } from "./client/options.ts";
+export type { FlushOptions } from "./client/servers.ts";
 export { ERROR_CODES, type ErrorCode, isRingshiftError, RingshiftError } from "./errors.ts";
+export type { Credentials, ServerAccess } from "./memcached/access.ts";
 export type { AbortReport } from "./migration/abort.ts";
 export { Admin, type AdminOptions, openAdmin } from "./migration/admin.ts";
 export type { Change, NewNode } from "./migration/change.ts";

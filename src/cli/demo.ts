@@ -1,5 +1,6 @@
 /** `demo`: servers of its own, real clients, a server more and a server less. */
 import type { Command } from "commander";
+import { interruptible } from "./interrupt.ts";
 import { globalsOf, positiveInteger } from "./options.ts";
 
 const DEFAULT_KEYS = 20_000;
@@ -11,6 +12,7 @@ export function registerDemo(program: Command): void {
     .option("--keys <count>", "keys to load", positiveInteger, DEFAULT_KEYS)
     .action(async ({ keys }: { keys: number }, command: Command) => {
       const { runDemo } = await import("../demo/demo.ts");
-      process.exitCode = await runDemo({ keys, json: globalsOf(command).json });
+      const { json } = globalsOf(command);
+      process.exitCode = await interruptible((signal) => runDemo({ keys, json, signal }));
     });
 }

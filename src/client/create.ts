@@ -8,7 +8,8 @@ import { Codec } from "./codec.ts";
 import type { ClientSettings } from "./core.ts";
 import type { OperateOptions } from "./operate.ts";
 import { type ClientOptions, checkOptions, newNodes } from "./options.ts";
-import { type LinkTimes, type OpenSession, openManaged, openPlain } from "./session.ts";
+import { openPlain } from "./plain-session.ts";
+import { type LinkTimes, type OpenSession, openManaged } from "./session.ts";
 
 /**
  * Opens a client. With `redis` it belongs to a managed cluster: `servers` starts one if Redis knows none. Without: a plain ketama client.
@@ -33,7 +34,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     access: { tls, auth },
     health: {
       downAfter: options.downAfter ?? 2,
-      onRejoin: options.onRejoin ?? (redis === undefined ? undefined : "repair"),
+      onRejoin: options.onRejoin,
     },
   };
   if (redis === undefined) {

@@ -8,7 +8,7 @@
  *   ringshift:migration   a migration begins, ends  { state, epoch }                     (a plain channel)
  *   ringshift:node        a server goes, comes back { node, state, error }               (a plain channel)
  */
-import { channel, tracingChannel } from "node:diagnostics_channel";
+import { channel, type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
 import type { RingshiftError } from "../errors.ts";
 import type { ClusterState } from "./types.ts";
@@ -56,12 +56,37 @@ const nodes = channel("ringshift:node");
 
 /** Runs one command, traced where somebody listens. */
 export function traceCommand<T>(command: string, key: string, run: () => Promise<T>): Promise<T> {
-  return commands.hasSubscribers ? commands.tracePromise(run, { command, key }) : run();
+  return commands.hasSubscribers ? traced(commands, { command, key }, run) : run();
 }
 
 /** Runs one multi form, traced where somebody listens. */
 export function traceBatch<T>(command: string, keys: number, run: () => Promise<T>): Promise<T> {
-  return batches.hasSubscribers ? batches.tracePromise(run, { command, keys }) : run();
+  return batches.hasSubscribers ? traced(batches, { command, keys }, run) : run();
+}
+
+/** As `tracePromise`, without the result: a value is nobody's business here. */
+function traced<T, C extends object>(
+  channels: TracingChannel<unknown, C>,
+  context: C,
+  run: () => Promise<T>,
+): Promise<T> {
+  const failed = (error: unknown): never => {
+    channels.error.publish(Object.assign(context, { error }));
+    throw error;
+  };
+  const settled = (): void => {
+    channels.asyncStart.publish(context);
+    channels.asyncEnd.publish(context);
+  };
+  return channels.start.runStores(context, () => {
+    try {
+      return run().catch(failed).finally(settled);
+    } catch (error) {
+      return failed(error);
+    } finally {
+      channels.end.publish(context);
+    }
+  });
 }
 
 /** Tells channels and listeners. An error thrown by a listener is the listener's: it surfaces as uncaught, as a timer's would. */

@@ -46,8 +46,10 @@ export interface ClientOptions {
   /** Connections in a row that come to nothing until a server is down: its keys fail at once then, until a probe is answered. Default 2. */
   readonly downAfter?: number;
   /**
-   * Before a server that was out of reach serves again: `repair` (the default with `redis`) deletes the keys that anybody tried to write there
-   * meanwhile, by a list in Redis; `flush` deletes all keys of this cluster there. Without `redis` there is no list: `flush`, or by default nothing.
+   * Before a server that was out of reach serves again: `repair` deletes the keys that anybody tried to write there meanwhile, by a list in
+   * Redis; `flush` deletes all keys of this cluster there. Default: neither. A write that rejected with NODE_DOWN had no effect anywhere, so
+   * nothing there is stale; repair is for callers who want a miss rather than the value before a write that failed, and it costs
+   * acknowledged values, counters too.
    */
   readonly onRejoin?: OnRejoin;
   /** Attempt set and delete again when their effect is unknown: at least once instead of at most once. Default false. */

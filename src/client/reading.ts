@@ -20,13 +20,14 @@ export class Reader {
 
   constructor(core: Core) {
     this.#core = core;
-    this.#answerGet = ([reply], route, { key }) => {
-      if (reply!.status === "EN" || (reply!.flags === PLACEHOLDER_FLAGS && standsAsMiss(route, reply!))) {
+    this.#answerGet = (replies, route, { key }) => {
+      const reply = replies[0]!; // destructuring would ask for an iterator, at every read
+      if (reply.status === "EN" || (reply.flags === PLACEHOLDER_FLAGS && standsAsMiss(route, reply))) {
         core.sawRead(key, false);
         return undefined;
       }
-      if (reply!.status !== "VA" || reply!.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
-      const value = core.codec.decode(reply!.value!, reply!.flags ?? 0);
+      if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
+      const value = core.codec.decode(reply.value!, reply.flags ?? 0);
       core.sawRead(key, true);
       return value;
     };

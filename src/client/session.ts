@@ -1,25 +1,22 @@
 /**
  * Opens a session of this process: connections, the first view, heartbeats, announcements. A client and an operator's command have one
- * each. Without Redis: a view that never changes over servers without fences (a plain ketama client).
+ * each. Without Redis: plain-session.ts.
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { Recorder } from "../keyindex/recorder.ts";
 import type { ServerAccess } from "../memcached/access.ts";
-import { metaGet } from "../memcached/commands.ts";
 import { ItemLimits } from "../memcached/item-limits.ts";
-import { MANAGED_KEY } from "../memcached/key.ts";
-import { LinkPool, type PoolHealth } from "../memcached/pool.ts";
-import type { Endpoint } from "../memcached/transport.ts";
+import { LinkPool } from "../memcached/pool.ts";
 import { caretake } from "../protocol/caretaker.ts";
 import { Session, type WhenIndexDown } from "../protocol/session.ts";
 import { systemClock } from "../protocol/system-clock.ts";
 import { View } from "../protocol/view.ts";
 import { DirtyKeys } from "../topology/dirty-keys.ts";
-import { allNodes, type Compat, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
+import { allNodes } from "../topology/document.ts";
 import type { Namespace } from "../topology/namespace.ts";
 import { RedisStore } from "../topology/redis-store.ts";
-import type { TopologyStore } from "../topology/store.ts";
-import { type OnRejoin, Rejoin } from "./rejoin.ts";
+import { type HealthOptions, healthOf, type NodeHealth, poolHealth } from "./health.ts";
+import type { Rejoin } from "./rejoin.ts";
 
 /** Between two heartbeats; the poll that finds what an announcement has missed. */
 const HEARTBEAT_MS = 1_000;
@@ -34,21 +31,6 @@ export interface LinkTimes {
   readonly health?: HealthOptions | undefined;
   /** Commands waiting and in flight per connection. */
   readonly queueLimit?: number | undefined;
-}
-
-/** What a session does about servers that do not answer. */
-export interface HealthOptions {
-  /** Connections in a row that came to nothing until a server is down. */
-  readonly downAfter: number;
-  /** Undefined: a server that is back serves as it is. */
-  readonly onRejoin: OnRejoin | undefined;
-}
-
-/** Who is told, to be set by whoever opened the session. */
-export interface NodeHealth {
-  readonly rejoin: Rejoin | undefined;
-  onDown: (node: Endpoint, error: RingshiftError) => void;
-  onUp: (node: Endpoint) => void;
 }
 
 export interface OpenSession {
@@ -189,21 +171,6 @@ async function keepUp(
   };
 }
 
-function healthOf({ onRejoin }: HealthOptions, namespace: Namespace, dirty: DirtyKeys | undefined): NodeHealth {
-  const rejoin = onRejoin && new Rejoin(onRejoin, namespace, dirty);
-  return { rejoin, onDown: () => {}, onUp: () => {} };
-}
-
-function poolHealth({ downAfter }: HealthOptions, health: NodeHealth): PoolHealth {
-  const { rejoin } = health;
-  return {
-    downAfter,
-    onRejoin: rejoin && ((node, exchange) => rejoin.readmit(node, exchange)),
-    onDown: (node, error) => health.onDown(node, error),
-    onUp: (node) => health.onUp(node),
-  };
-}
-
 function unlessUnreachable(error: unknown): void {
   if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error; // the next poll finds it
 }
@@ -220,79 +187,3 @@ async function heartbeat(session: Session, store: RedisStore, clientId: string):
     else session.refuse(error);
   }
 }
-
-export interface PlainOptions extends LinkTimes {
-  readonly servers: readonly NodeRecord[];
-  readonly namespace: Namespace;
-  readonly compat: Compat;
-  readonly hashTags: boolean;
-  /** Serve although the server belongs to a managed cluster. */
-  readonly unmanaged: boolean;
-}
-
-/** A session over servers without fences, index or change. @throws RingshiftError CLUSTER_MANAGED when a server that answers is managed */
-export async function openPlain(options: PlainOptions): Promise<OpenSession> {
-  const limits = new ItemLimits({ access: options.access });
-  const health = options.health && healthOf(options.health, options.namespace, undefined);
-  const pool = new LinkPool({
-    connectTimeoutMs: options.connectTimeoutMs,
-    timeoutMs: options.ioTimeoutMs,
-    access: options.access,
-    queueLimit: options.queueLimit,
-    onDown: (node) => limits.forget(node),
-    health: options.health && health && poolHealth(options.health, health),
-    handshake: options.unmanaged
-      ? undefined
-      : { commands: [metaGet(MANAGED_KEY)], check: ([reply]) => (reply?.status === "HD" ? managed() : undefined) },
-  });
-  health?.rejoin?.attach(pool);
-  const view = new View(plainDocument(options), "", 0, true);
-  const recorder = new Recorder(noStore);
-  const session = new Session(
-    { namespace: options.namespace, transport: pool, store: noStore, clock: systemClock, recorder, limits },
-    view,
-  );
-  const probes = await Promise.allSettled(
-    options.servers.map((node) => pool.link(node).exchange([metaGet(MANAGED_KEY)])),
-  );
-  for (const probe of probes) {
-    if (probe.status === "fulfilled" || !isRingshiftError(probe.reason?.error, "CLUSTER_MANAGED")) continue;
-    await pool.close();
-    throw probe.reason.error;
-  }
-  return { session, pool, store: undefined, health, close: () => pool.close() };
-}
-
-function managed(): RingshiftError {
-  return new RingshiftError(
-    "CLUSTER_MANAGED",
-    "This server belongs to a ringshift cluster, and a client without Redis would go round its fences and index: give `redis`, or insist with `unmanaged: true`.",
-  );
-}
-
-function plainDocument({ servers, compat, hashTags }: PlainOptions): TopologyDocument {
-  return {
-    version: 1,
-    id: "plain",
-    epoch: 0,
-    phase: "S",
-    ring: { compat, hashTags },
-    nodes: servers,
-    previousNodes: null,
-    fences: {},
-    settling: false,
-    generation: 0,
-    migrations: 0,
-    nextIndex: servers.length,
-    runId: "",
-    untrusted: [],
-    operation: null,
-  };
-}
-
-/** A plain client never asks Redis anything. */
-const noStore = new Proxy({} as TopologyStore, {
-  get: (_, name) => () => {
-    throw new Error(`a client without Redis asked the store to ${String(name)}`);
-  },
-});

@@ -150,8 +150,8 @@ function bytesOf(key: string, data: string | Uint8Array): Buffer {
   throw new RingshiftError("INVALID_VALUE", "append and prepend take a string or bytes.", { key });
 }
 
-function answerSet([reply]: readonly Reply[], route: Route): true {
-  mutate.expect(route, reply!, "HD");
+function answerSet(replies: readonly Reply[], route: Route): true {
+  mutate.expect(route, replies[0]!, "HD");
   return true;
 }
 

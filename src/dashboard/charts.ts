@@ -46,6 +46,14 @@ export function showCharts(state: StateView): void {
   keys.setData([times, ...nodes.map((node) => samples.map((sample) => sample.entries.get(node.index) ?? null))]);
 }
 
+/** Drawn anew with the next state: a chart keeps the colours it was made with. */
+export function forgetCharts(): void {
+  traffic?.destroy();
+  keys?.destroy();
+  traffic = undefined;
+  keys = undefined;
+}
+
 export function resizeCharts(): void {
   for (const [id, plot] of [
     ["traffic-chart", traffic],

@@ -1,7 +1,7 @@
 /** The dashboard: the admin port's events, shown. The server sends at most two states a second. */
 import type { StateView } from "../gateway/admin/state.ts";
 import type { LogEntry } from "../gateway/event-log.ts";
-import { resizeCharts, showCharts } from "./charts.ts";
+import { forgetCharts, resizeCharts, showCharts } from "./charts.ts";
 import { byId, element } from "./dom.ts";
 import { listenForms } from "./forms.ts";
 import { listenMigration, showMigration } from "./migration.ts";
@@ -56,4 +56,5 @@ function connect(): void {
 listenForms();
 listenMigration();
 addEventListener("resize", resizeCharts);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", forgetCharts);
 connect();

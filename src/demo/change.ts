@@ -11,7 +11,7 @@ import type { Crew, Totals } from "./crew.ts";
 
 /** A change lasts at least this long, and as long as the clients need for so many operations. */
 const MIN_SECONDS = 5;
-const MIN_OPERATIONS = 35_000;
+const MIN_OPERATIONS = 50_000;
 /** How long the clients are watched before a change to learn their pace. */
 const WATCH_MS = 1_000;
 /** On a machine too slow for that the demo still comes to an end. */

@@ -4,6 +4,8 @@ import { CheckedClient } from "./checked-client.ts";
 import type { Assignment, FromClient, ToClient } from "./messages.ts";
 import { Traffic } from "./traffic.ts";
 
+/** On a crowded machine a server may be without the processor for a second: that is no failure to be shown here. */
+const PATIENCE = { timeoutMs: 20_000, ioTimeoutMs: 6_000, connectTimeoutMs: 6_000 };
 /** Between two reports of what was done, and of what was written, to the other processes. */
 const REPORT_MS = 200;
 const NEWS_MS = 50;
@@ -12,7 +14,7 @@ process.on("SIGINT", () => {}); // Ctrl-C on a terminal reaches every process; t
 process.on("disconnect", () => process.exit());
 
 function send(message: FromClient): void {
-  if (process.connected) process.send!(message);
+  if (process.connected) process.send!(message, () => {}); // a parent that has just ended is what `disconnect` is for
 }
 
 function fail(error: unknown): void {
@@ -25,7 +27,7 @@ let onMessage: (message: ToClient) => Promise<void> = async (message) => {
 process.on("message", (message: ToClient) => void onMessage(message).catch(fail));
 
 async function begin(assignment: Assignment): Promise<void> {
-  const client = await createClient({ redis: assignment.redis });
+  const client = await createClient({ redis: assignment.redis, ...PATIENCE });
   const checked = new CheckedClient(client, assignment, (text) => send({ type: "problem", text }));
   const traffic = new Traffic(checked, assignment);
   const timers = [

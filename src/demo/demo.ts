@@ -31,6 +31,8 @@ export interface DemoOptions {
   readonly keys: number;
   /** Print one JSON document instead of the table. */
   readonly json: boolean;
+  /** Ends the demo when it is aborted. Default: Ctrl-C (SIGINT) does. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const MIN_KEYS = 100;
@@ -48,17 +50,19 @@ const EXIT_INTERRUPTED = 130;
 
 /**
  * Runs the demo: progress to stderr, the table or the document to stdout. All processes it starts are gone when it resolves.
- * @returns the exit code: 0, 1 when a read failed, a value was stale, a key was lost or a counter is wrong, 130 after Ctrl-C
+ * @returns the exit code: 0, 1 when a read failed, a value was stale, a key was lost or a counter is wrong, 130 when it was interrupted
  * @throws RingshiftError INVALID_OPTION; Error when something cannot be started, with what to install where programs are missing
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const { keys, json } = options;
+  const { keys, json, signal } = options;
   if (!Number.isInteger(keys) || keys < MIN_KEYS || keys > MAX_KEYS) {
     throw new RingshiftError("INVALID_OPTION", `--keys takes a whole number from ${MIN_KEYS} to ${MAX_KEYS}.`);
   }
   const resources = new Resources();
   const interrupt = () => resources.interrupt();
-  process.once("SIGINT", interrupt); // a second Ctrl-C ends the program at once, and its servers with it
+  if (signal?.aborted) interrupt();
+  signal?.addEventListener("abort", interrupt);
+  if (signal === undefined) process.once("SIGINT", interrupt); // a second Ctrl-C ends the program, and so its servers
   try {
     const report = await Promise.race([new Demo(keys, resources).run(), resources.interrupted]);
     process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : formatTable(report));
@@ -68,6 +72,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     throw error;
   } finally {
     process.removeListener("SIGINT", interrupt);
+    signal?.removeEventListener("abort", interrupt);
     await resources.release();
   }
 }

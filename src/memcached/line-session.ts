@@ -32,8 +32,8 @@ export class LineSession {
   #lines: string[] = [];
   #next = 0;
   #cut = "";
-  /** The answer to our authentication comes before any other. */
-  #authenticating = false;
+  /** What is sent before our authentication is answered: memcached takes nothing else before a metadump on one connection. */
+  #held: string[] | undefined;
   #failure: RingshiftError | undefined;
   #wake: (() => void) | undefined;
 
@@ -45,7 +45,7 @@ export class LineSession {
     this.#socket = openSocket(parseAddress(address), access);
     if (access.auth !== undefined) {
       const { line, data } = authCommand(access.auth);
-      this.#authenticating = true;
+      this.#held = [];
       this.#socket.write(Buffer.concat([Buffer.from(`${line}\r\n`), data!, Buffer.from("\r\n")]));
     }
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
@@ -55,7 +55,8 @@ export class LineSession {
   }
 
   send(line: string): void {
-    this.#socket.write(`${line}\r\n`, "latin1");
+    if (this.#held === undefined) this.#socket.write(`${line}\r\n`, "latin1");
+    else this.#held.push(line);
   }
 
   /**
@@ -64,10 +65,12 @@ export class LineSession {
    * @throws RingshiftError NODE_DOWN or TIMEOUT
    */
   async line(waitMs = this.#timeoutMs): Promise<string> {
-    if (this.#authenticating) {
-      this.#authenticating = false;
+    if (this.#held !== undefined) {
+      const held = this.#held;
+      this.#held = undefined;
       const answer = await this.line();
       if (answer !== "STORED") throw this.error("AUTH_FAILED", `authentication was answered: ${answer.slice(0, 100)}`);
+      for (const line of held) this.send(line);
     }
     while (this.#next === this.#lines.length) {
       const chunk = this.#chunks.shift();
@@ -87,7 +90,7 @@ export class LineSession {
 
   /** A line that is here already, without the cost of a promise; undefined where `line()` must be asked. */
   lineAtHand(): string | undefined {
-    if (this.#authenticating || this.#next === this.#lines.length) return undefined;
+    if (this.#held !== undefined || this.#next === this.#lines.length) return undefined;
     const line = this.#lines[this.#next++] as string;
     return line.endsWith("\r") ? line.slice(0, -1) : line;
   }

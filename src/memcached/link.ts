@@ -16,13 +16,13 @@
  * when a connection breaks goes over the next one, if that comes about at once; what was fails as sent.
  */
 import { type ErrorCode, RingshiftError } from "../errors.ts";
-import { authCommand } from "./access.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { MAX_FLUSH_COMMANDS, metaGet } from "./commands.ts";
 import { Connection, type ConnectionHooks, type ConnectionTarget, failAll } from "./connection.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
 import { newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
+import { handshakesOf } from "./handshake.ts";
 import type { FirstWords, Handshake, LinkOptions } from "./link-options.ts";
 import { ExchangeError } from "./transport.ts";
 
@@ -339,16 +339,4 @@ export class Link {
   #error(code: ErrorCode, what: string, cause?: unknown): RingshiftError {
     return new RingshiftError(code, `${this.name}: ${what}`, { node: this.name, cause });
   }
-}
-
-/** Authentication first, where there is one, then what the options want. */
-function handshakesOf({ access, handshake, name }: LinkOptions): Handshake[] {
-  const own = handshake === undefined ? [] : [handshake];
-  if (access?.auth === undefined) return own;
-  const check: Handshake["check"] = ([reply]) => {
-    if (reply?.status === "STORED") return undefined;
-    const answer = `${reply?.status} ${reply?.message}`.trimEnd();
-    return new RingshiftError("AUTH_FAILED", `${name}: authentication was answered ${answer}`, { node: name });
-  };
-  return [{ commands: [authCommand(access.auth)], check }, ...own];
 }

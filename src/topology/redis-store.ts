@@ -23,6 +23,8 @@ const SCAN_COUNT = 1_000;
 const COMMAND_TIMEOUT_MS = 1_000;
 /** Time of one command of an operator, who has no other way. */
 export const OPERATOR_TIMEOUT_MS = 5_000;
+/** Reconnections that an operator's command waits for: 1.5 s of pauses. */
+const OPERATOR_RETRIES = 4;
 
 export class RedisStore implements OperatorStore {
   readonly #redis: Redis;
@@ -40,7 +42,9 @@ export class RedisStore implements OperatorStore {
   constructor(url: string, namespace: Namespace, timeoutMs = COMMAND_TIMEOUT_MS) {
     this.#namespace = namespace;
     this.#url = url;
-    this.#redis = connect(url, { commandTimeout: timeoutMs, maxRetriesPerRequest: 1, connectTimeout: timeoutMs });
+    // an operator's command bears with a Redis that is just restarting
+    const maxRetriesPerRequest = timeoutMs > COMMAND_TIMEOUT_MS ? OPERATOR_RETRIES : 1;
+    this.#redis = connect(url, { commandTimeout: timeoutMs, maxRetriesPerRequest, connectTimeout: timeoutMs });
     this.#redis.on("error", (error: Error) => {
       this.#lastError = error;
     });

@@ -7,14 +7,23 @@ import { type Bench, bench, Died, dieAt } from "./support.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
-async function ringshift(b: Bench, ...words: string[]): Promise<{ code: number; out: string; document: unknown }> {
+interface Outcome {
+  readonly code: number;
+  /** What stood on stderr: shown when an expectation fails. */
+  readonly notes: string;
+  readonly document: unknown;
+}
+
+async function ringshift(b: Bench, ...words: string[]): Promise<Outcome> {
   const child = spawn(process.execPath, [PROGRAM, ...words, "--json", "--redis", b.cluster.redis.url]);
-  let out = "";
-  child.stdout.on("data", (text) => {
-    out += text;
-  });
+  const texts = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const) {
+    child[stream].on("data", (text) => {
+      texts[stream] += text;
+    });
+  }
   const [code] = await once(child, "close");
-  return { code, out, document: out === "" ? undefined : JSON.parse(out) };
+  return { code, notes: texts.stderr, document: texts.stdout === "" ? undefined : JSON.parse(texts.stdout) };
 }
 
 test("verify, reindex, sweep", async () => {

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Client } from "../../src/client/client.ts";
-import { movingCluster, movingKeys, stableCluster, type TestCluster } from "./support.ts";
+import { createClient } from "../../src/client/create.ts";
+import { movingCluster, movingKeys, OLD_KEYS, stableCluster, type TestCluster } from "./support.ts";
 
 const LOADER = fileURLToPath(new URL("./loader.mjs", import.meta.url));
 
@@ -168,6 +169,34 @@ describe.each(["stable", "moving"] as const)("in a %s cluster", (state) => {
     await expect(cache.getOrSet("k", -1, load)).rejects.toMatchObject({ code: "INVALID_TTL" });
     await expect(cache.getOrSet("", 1, load)).rejects.toMatchObject({ code: "INVALID_KEY" });
   });
+});
+
+test("a load outlives the migration that its key moves in", async () => {
+  const cluster = await movingCluster();
+  const [cache, other] = [await cluster.client(), await cluster.client()];
+  const keys = OLD_KEYS.filter((key) => cache.locate(key).movingFrom !== undefined).slice(-5);
+  await cache.deleteMulti(keys); // the index lists them still, so the copier comes by
+  const loads = keys.map((key) => holding(cache, key));
+  await Promise.all(loads.map(({ loading }) => loading));
+  await cluster.finish();
+  for (const { finish } of loads) finish("loaded");
+  await Promise.all(loads.map(({ loaded }) => loaded));
+  expect(cache.metrics().loadsDiscarded).toBe(0);
+  expect(await other.getMulti(keys)).toEqual(new Map(keys.map((key) => [key, "loaded"])));
+});
+
+test("without Redis", async () => {
+  const { local } = await stableCluster(2);
+  const [server] = [await local.addMemcached()]; // of no cluster
+  const servers = [server.address];
+  const [one, two] = [await createClient({ servers }), await createClient({ servers })];
+  const { loading, finish } = holding(one, "k");
+  await loading;
+  expect(await two.get("k")).toBeUndefined();
+  const waiting = two.getOrSet("k", 60, () => "not again");
+  finish("loaded");
+  expect(await waiting).toBe("loaded");
+  await Promise.all([one.quit(), two.quit()]);
 });
 
 /** A load that a test ends. */

@@ -14,7 +14,7 @@ let elsewhere: string[];
 
 beforeEach(async () => {
   cluster = await stableCluster(3);
-  cache = await cluster.client({ ioTimeoutMs: 200, connectTimeoutMs: 200 });
+  cache = await cluster.client({ onRejoin: "repair", ioTimeoutMs: 200, connectTimeoutMs: 200 });
   victim = cluster.local.memcached[0]!;
   const keys = Array.from({ length: 100 }, (_, i) => `key:${i}`);
   await cache.setMulti(keys.map((key) => [key, "old"] as const));
@@ -84,7 +84,7 @@ test("onNodeDown miss: reads count as misses, writes reject", async () => {
 
 describe("a server that was out of reach", () => {
   test("is repaired: what was written meanwhile is gone, what was not is still there", async () => {
-    const idle = await cluster.client({ ioTimeoutMs: 200 }); // connected, and asks nothing meanwhile
+    const idle = await cluster.client({ ioTimeoutMs: 200, onRejoin: "repair" }); // connected, and asks nothing meanwhile
     await idle.getMulti(there);
     await victim.kill("SIGSTOP");
     await untilDown(cache);
@@ -98,7 +98,7 @@ describe("a server that was out of reach", () => {
       await expect.poll(() => client.nodeStates()[victim.address]!.state, { timeout: 10_000 }).toBe("up");
       expect(await client.getMulti([overwritten, deleted, counted, untouched])).toEqual(new Map([[untouched, "old"]]));
     }
-    const late = await cluster.client();
+    const late = await cluster.client({ onRejoin: "repair" });
     expect(await late.getMulti([overwritten, deleted, counted])).toEqual(new Map());
     expect(await cache.set(overwritten, "newest")).toBe(true);
     expect(await late.get(overwritten)).toBe("newest");
@@ -110,7 +110,7 @@ describe("a server that was out of reach", () => {
     await expect(cache.set(there[0]!, "new")).rejects.toMatchObject({ code: "NODE_DOWN" });
     await cache.quit(); // nobody is left who knows
     await victim.kill("SIGCONT");
-    const late = await cluster.client();
+    const late = await cluster.client({ onRejoin: "repair" });
     expect(await late.getMulti(there.slice(0, 2))).toEqual(new Map([[there[1]!, "old"]]));
   });
 

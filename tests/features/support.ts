@@ -35,11 +35,10 @@ export async function stableCluster(memcached = 2): Promise<TestCluster> {
 export const OLD_KEYS = Array.from({ length: 400 }, (_, i) => `old:${i}`);
 
 /** A cluster in phase D: a third server joins, and the copier stands still after its first batch. */
-export async function movingCluster(prepare: (client: Client) => Promise<void> = async () => {}): Promise<TestCluster> {
+export async function movingCluster(): Promise<TestCluster & { readonly finish: () => Promise<unknown> }> {
   const cluster = await stableCluster(2);
   const first = await cluster.client();
   await first.setMulti(OLD_KEYS.map((key) => [key, `value of ${key}`] as const));
-  await prepare(first);
   const joining = await cluster.local.addMemcached();
   const admin = await openAdmin({ redis: cluster.local.redis.url });
   const stop = new AbortController();
@@ -52,7 +51,13 @@ export async function movingCluster(prepare: (client: Client) => Promise<void> =
     await admin.close();
   });
   await dual;
-  return cluster;
+  /** Carries the change through. */
+  const finish = async () => {
+    stop.abort();
+    await applied;
+    return admin.apply(change);
+  };
+  return { ...cluster, finish };
 }
 
 /** Some keys with the prefix that are moving for the client. */

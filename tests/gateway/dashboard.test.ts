@@ -127,6 +127,7 @@ test("carries a migration through: pause, resume, done", async () => {
   await read("migration-numbers", /[3-9]\d\d keys moved|[1-9],\d+ keys moved/);
   await screenshot("dashboard-migration");
   await page.emulateMedia({ colorScheme: "dark" });
+  await page.waitForFunction(() => document.querySelectorAll("#traffic-chart canvas, #keys-chart canvas").length === 2);
   await screenshot("dashboard-dark");
   await page.getByRole("button", { name: "Pause" }).click();
   await read("migration-text", /paused/);

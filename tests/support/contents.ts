@@ -12,6 +12,8 @@ export interface Held {
   /** Seconds left; -1: never expires. */
   readonly ttl: number;
   readonly cas: string;
+  /** When it was looked at, in ms. */
+  readonly at: number;
 }
 
 const TTLS = [0, 0, 300, 2_000_000, 40 * 86_400];
@@ -43,7 +45,8 @@ export async function holdings(
       const { address } = client.locate(key);
       const item = await cluster.bench.item(address, cluster.wire(key));
       if (item === undefined) throw new Error(`${address} does not hold ${key}`);
-      held.set(key, { address, value: item.value!, flags: item.flags!, ttl: item.ttl!, cas: item.cas! });
+      const at = performance.now();
+      held.set(key, { address, value: item.value!, flags: item.flags!, ttl: item.ttl!, cas: item.cas!, at });
     }),
   );
   return held;
@@ -53,7 +56,7 @@ export async function holdings(
  * What differs, in words: values, flags and TTLs of all keys (a TTL may drift by a second a move, and time has passed), and for a key
  * that stayed where it was its CAS too, since nobody may have touched it.
  */
-export function differences(before: Map<string, Held>, after: Map<string, Held>, elapsedSeconds: number): string[] {
+export function differences(before: Map<string, Held>, after: Map<string, Held>): string[] {
   const found: string[] = [];
   for (const [key, was] of before) {
     const is = after.get(key);
@@ -61,14 +64,15 @@ export function differences(before: Map<string, Held>, after: Map<string, Held>,
     else if (!is.value.equals(was.value)) found.push(`${key} has another value`);
     else if (is.flags !== was.flags) found.push(`${key} has flags ${is.flags}, had ${was.flags}`);
     else if (is.address === was.address && is.cas !== was.cas) found.push(`${key} did not move but was written`);
-    else if (!ttlKept(was.ttl, is.ttl, elapsedSeconds)) found.push(`${key} has TTL ${is.ttl}, had ${was.ttl}`);
+    else if (!ttlKept(was, is)) found.push(`${key} has TTL ${is.ttl}, had ${was.ttl}`);
   }
   return found;
 }
 
-function ttlKept(was: number, is: number, elapsedSeconds: number): boolean {
-  if (was === -1 || is === -1) return was === is;
-  return is <= was + 1 && is >= was - Math.ceil(elapsedSeconds) - 1;
+function ttlKept(was: Held, is: Held): boolean {
+  if (was.ttl === -1 || is.ttl === -1) return was.ttl === is.ttl;
+  const passed = Math.ceil((is.at - was.at) / 1000);
+  return is.ttl <= was.ttl + 1 && is.ttl >= was.ttl - passed - 1;
 }
 
 function keyOf(i: number): string {
