@@ -215,10 +215,10 @@ export class Session {
     }
     if (document === null || document.epoch < own.document.epoch) {
       await this.#putBack(document?.id ?? null, runId, askedAt);
-      if (document === null) {
-        throw new RingshiftError("REDIS_UNREACHABLE", "Redis has lost the topology document; it has been put back.");
-      }
-      return new View(document, runId, askedAt);
+      if (document !== null) return new View(document, runId, askedAt);
+      const present = await this.store.read(); // ours, or what somebody else has put back
+      if (present.document !== null) return this.#seen(present, askedAt);
+      throw new RingshiftError("REDIS_UNREACHABLE", "Redis keeps losing the topology document: what deletes it?");
     }
     const view = new View(document, runId, askedAt);
     this.#adopt(view);
