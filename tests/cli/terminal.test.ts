@@ -19,7 +19,8 @@ afterAll(() => cluster?.stop());
 /** Runs on a terminal, types the answer when `prompt` shows, and resolves with what the screen was sent. */
 async function onTerminal(args: readonly string[], prompt: RegExp, answer: string) {
   const command = [process.execPath, MAIN, "--redis", cluster.redis.url, ...args].map((word) => `'${word}'`).join(" ");
-  const child = spawn("script", ["-qec", command, "/dev/null"]);
+  // exec: a shell that stays in between (dash) would turn the Ctrl-C it also gets into its own 130
+  const child = spawn("script", ["-qec", `exec ${command}`, "/dev/null"]);
   let screen = "";
   let asked = false;
   child.stdout.on("data", (chunk: Buffer) => {
