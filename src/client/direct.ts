@@ -10,9 +10,9 @@ import type { Command, Exchanged, Reply } from "../memcached/exchange.ts";
 import type { Link } from "../memcached/link.ts";
 import type { LinkPool } from "../memcached/pool.ts";
 import type { ExchangeError } from "../memcached/transport.ts";
-import { Ambiguous } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
-import { fenceStands, requireAccepted, unsent } from "../protocol/validate.ts";
+import { HOLD_OFF_MS } from "../protocol/settle.ts";
+import { fenceStands, requireAccepted, unanswered } from "../protocol/validate.ts";
 import type { Route } from "../protocol/view.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import { bounded } from "./bound.ts";
@@ -103,7 +103,8 @@ export class DirectWay {
   ): Promise<T> {
     if (failure !== undefined) {
       if (failure.sent) call.begun = true;
-      throw failure.sent && call.write ? new Ambiguous(failure.error) : unsent(failure);
+      if (failure.sent && call.write) this.#session.linger(route.view, HOLD_OFF_MS); // a late read does nothing
+      throw unanswered(failure, call.write);
     }
     await requireAccepted(this.#session, route, result!, call.write);
     const answer = decide(result!.replies, route, call);

@@ -17,43 +17,51 @@ import { HOLD_OFF_MS } from "./settle.ts";
 import type { Route, View } from "./view.ts";
 
 /** Sends commands that may be sent again, under the view they were decided by: reads, the protocol's own idempotent steps. @throws Retry */
-export async function ask(
+export function ask(
   session: Session,
   view: View,
   node: NodeRecord,
   commands: readonly Command[],
   on?: ConnectionRef,
+): Promise<Exchanged> {
+  return send(session, view, node, commands, on, false);
+}
+
+/** Sends a caller's write. @throws Retry when nothing of it was sent, Ambiguous when it may have run */
+export function tell(
+  session: Session,
+  view: View,
+  node: NodeRecord,
+  commands: readonly Command[],
+  on?: ConnectionRef,
+): Promise<Exchanged> {
+  return send(session, view, node, commands, on, true);
+}
+
+async function send(
+  session: Session,
+  view: View,
+  node: NodeRecord,
+  commands: readonly Command[],
+  on: ConnectionRef | undefined,
+  write: boolean,
 ): Promise<Exchanged> {
   try {
     return await session.transport.exchange(node, commands, on, () => session.gateOpen(view));
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
     if (error.sent) session.linger(view, HOLD_OFF_MS);
-    throw unsent(error);
+    throw unanswered(error, write);
   }
 }
 
-/** Begin again. A gate that was shut (rule T) is no failure of the server, so it is no cause. */
-export function unsent(failure: ExchangeError): Retry {
-  return failure.gate ? new Retry() : new Retry(failure.error);
-}
-
-/** Sends a caller's write. @throws Retry when nothing of it was sent, Ambiguous when it may have run */
-export async function tell(
-  session: Session,
-  view: View,
-  node: NodeRecord,
-  commands: readonly Command[],
-  on?: ConnectionRef,
-): Promise<Exchanged> {
-  try {
-    return await session.transport.exchange(node, commands, on, () => session.gateOpen(view));
-  } catch (error) {
-    if (!(error instanceof ExchangeError)) throw error;
-    if (!error.sent) throw unsent(error);
-    session.linger(view, HOLD_OFF_MS);
-    throw new Ambiguous(error.error);
-  }
+/**
+ * What an exchange without replies means for its attempt. A gate that was shut (rule T) is no failure of the server, so it is no cause.
+ * Whoever sent something that acts, and cannot know whether it still arrives, lets its epoch `linger` for the hold-off.
+ */
+export function unanswered(failure: ExchangeError, write: boolean): Retry | Ambiguous {
+  if (failure.gate) return new Retry();
+  return failure.sent && write ? new Ambiguous(failure.error) : new Retry(failure.error);
 }
 
 /** The short form of V: the fence is the document's, so the replies count. False: ask `accepted`. */
