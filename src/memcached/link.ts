@@ -58,6 +58,8 @@ export class Link {
   #down: ExchangeError | undefined;
   /** `onRejoin` has to run before the server serves. */
   #suspect = false;
+  /** The server is said to be back: until the attempt under way ends, what is submitted waits for it. */
+  #retrying = false;
   #probe: NodeJS.Timeout | undefined;
   #state: State = { kind: "idle" };
   #closing: Promise<void> | undefined;
@@ -109,6 +111,15 @@ export class Link {
     if (state.kind !== "ready") return; // the next connection
     this.#state = { kind: "opening", connection: state.connection };
     this.#admit(state.connection);
+  }
+
+  /** Ends a back-off now: there is news that the server is there. What is submitted waits for that attempt, also if the server was down. */
+  retry(): void {
+    if (this.#state.kind !== "backoff" && this.#state.kind !== "opening") return;
+    this.#retrying = true;
+    if (this.#state.kind === "opening") return;
+    clearTimeout(this.#probe);
+    this.#open();
   }
 
   /** Commands waiting to be handed to a socket. */
@@ -165,7 +176,7 @@ export class Link {
   #refuse(commands: readonly Command[], on: ConnectionRef | undefined): ExchangeError | undefined {
     const state = this.#state;
     if (state.kind === "closed") return this.#unsent("CLOSED", "the client was closed");
-    if (this.#down !== undefined) return this.#down;
+    if (this.#down !== undefined && !this.#retrying) return this.#down;
     if (state.kind === "backoff" && performance.now() < state.untilMs) return state.failure;
     if (on !== undefined && this.connection?.id !== on.id) return this.#gone();
     if (commands.length >= MAX_FLUSH_COMMANDS) {
@@ -247,6 +258,7 @@ export class Link {
 
   #onReady(connection: Connection): void {
     this.#state = { kind: "ready", connection };
+    this.#retrying = false;
     if (this.#down !== undefined) {
       this.#down = undefined;
       this.#failures = 0;
@@ -282,6 +294,7 @@ export class Link {
 
   #onClosed(connection: Connection, error: RingshiftError): void {
     const state = this.#state;
+    this.#retrying = false;
     if (state.kind === "closed") {
       this.#onceClosed?.();
       return;

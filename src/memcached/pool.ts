@@ -104,14 +104,16 @@ export class LinkPool implements Transport {
 
   /**
    * Closes the links of servers that are not among `nodes`, after a grace in which operations of an older epoch may end. A server that is
-   * named again within its grace keeps its link.
+   * named again within its grace keeps its link, which tries at once to connect if it was backing off: to be named is news of the server.
    */
   retain(nodes: readonly Endpoint[], graceMs: number): void {
     const named = new Set(nodes.map(keyOf));
     for (const [key, entry] of this.#entries) {
       if (named.has(key)) {
+        if (entry.retiring === undefined) continue;
         clearTimeout(entry.retiring);
         entry.retiring = undefined;
+        entry.link.retry();
       } else if (entry.retiring === undefined) {
         entry.retiring = setTimeout(() => this.#retire(key, entry), graceMs);
         entry.retiring.unref();

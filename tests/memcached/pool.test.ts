@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { metaGet } from "../../src/memcached/commands.ts";
 import { LinkPool } from "../../src/memcached/pool.ts";
-import { ScriptedServer } from "../../src/testing/scripted-server.ts";
-import { failureOf } from "./support.ts";
+import { answerEmpty, ScriptedServer } from "../../src/testing/scripted-server.ts";
+import { failureOf, freePort } from "./support.ts";
 
 let one: ScriptedServer;
 let two: ScriptedServer;
@@ -48,6 +48,28 @@ test("servers that are no longer named lose their link after the grace, unless n
   expect(linkA.connection).toBeDefined();
   expect(pool.link(b)).not.toBe(linkB);
 });
+
+test.each(["that is down", "in its back-off"])(
+  "a server %s and is named anew is tried at once, and waited for",
+  async (how) => {
+    const health = { downAfter: 1, onDown: () => {}, onUp: () => {} };
+    const watched = new LinkPool({ health: how === "that is down" ? health : undefined, random: () => 1 });
+    const port = await freePort();
+    const a = { name: "a", address: `127.0.0.1:${port}` };
+    vi.useFakeTimers({ toFake: ["setTimeout", "performance"] }); // no back-off ends by itself
+    try {
+      expect(await failureOf(watched.exchange(a, [metaGet("k")]))).toMatchObject({ error: { code: "NODE_DOWN" } });
+      const back = await ScriptedServer.listen(answerEmpty, port);
+      expect(await failureOf(watched.exchange(a, [metaGet("k")]))).toMatchObject({ error: { code: "NODE_DOWN" } });
+      watched.retain([], 1000);
+      watched.retain([a], 1000);
+      expect((await watched.exchange(a, [metaGet("k")])).replies[0]?.status).toBe("EN");
+      await Promise.all([watched.close(), back.close()]);
+    } finally {
+      vi.useRealTimers();
+    }
+  },
+);
 
 test("after close, and with an address that is none, exchanges fail unsent", async () => {
   expect(await failureOf(pool.exchange({ name: "x", address: "::1" }, []))).toMatchObject({
