@@ -78,6 +78,10 @@ export class LinkPool implements Transport {
     return link.exchange(commands, on, mayFlush);
   }
 
+  retry(node: Endpoint): void {
+    this.#entries.get(keyOf(node))?.link.retry();
+  }
+
   dump(node: Endpoint): AsyncIterable<string> {
     return metadump(node.address, { access: this.#options.access });
   }

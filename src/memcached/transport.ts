@@ -42,6 +42,8 @@ export interface Transport {
     on?: ConnectionRef,
     mayFlush?: () => boolean,
   ): Promise<Exchanged>;
+  /** There is news that the server answers: what is sent to it from now on does not wait for, or fail by, the back-off of earlier failures. */
+  retry?(node: Endpoint): void;
   /**
    * The keys of all live items, as wire keys, by `lru_crawler metadump`. Not atomic: items that come or go meanwhile may be missed.
    * @throws RingshiftError when the server cannot be read to the end

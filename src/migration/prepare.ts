@@ -44,6 +44,7 @@ export type PrepareServers = (
  */
 export const prepareServers: PrepareServers = async ({ namespace, transport, clock }, nodes, epoch, options) => {
   const probes = await Promise.all(nodes.map((node) => checkServer(node, { access: transport.access, ...options })));
+  for (const node of nodes) transport.retry?.(node); // it answered the probe
   for (const [i, node] of nodes.entries()) {
     await requireEmpty(namespace, node, probes[i]!, options, transport);
     const fence = await standingFence(transport, namespace, node);
