@@ -21,6 +21,8 @@ export type { BatchTrace, ClientEvents, CommandTrace, MigrationEvent, NodeEvent 
 export type { Load } from "./client/get-or-set.ts";
 export type { ClientOptions } from "./client/options.ts";
 export type { FlushOptions } from "./client/servers.ts";
+export type { DiscoveryOptions } from "./discovery/options.ts";
+export type { DiscoveryEvent } from "./discovery/watch.ts";
 export { ERROR_CODES, type ErrorCode, isRingshiftError, RingshiftError } from "./errors.ts";
 export type { Credentials, ServerAccess } from "./memcached/access.ts";
 export type { AbortReport } from "./migration/abort.ts";

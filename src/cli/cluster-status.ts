@@ -1,4 +1,5 @@
 /** Collects what `status` shows: the document, the ring's shares, the index' entries, and what the servers say of themselves. */
+import type { ServerAccess } from "../memcached/access.ts";
 import { metadump, stats } from "../memcached/admin.ts";
 import type { Admin } from "../migration/admin.ts";
 import type { UnderWay } from "../migration/under-way.ts";
@@ -50,7 +51,12 @@ interface Holding {
 }
 
 /** @throws RingshiftError REDIS_UNREACHABLE; a server that does not answer is only shown as down */
-export async function clusterStatus(admin: Admin, namespace: string, exact: boolean): Promise<ClusterStatus> {
+export async function clusterStatus(
+  admin: Admin,
+  namespace: string,
+  exact: boolean,
+  access: ServerAccess = {},
+): Promise<ClusterStatus> {
   const operation = await admin.underWay();
   const document = await admin.topology();
   const { epoch, phase, settling, generation } = document;
@@ -62,8 +68,8 @@ export async function clusterStatus(admin: Admin, namespace: string, exact: bool
     const indexed = leaving ? formerPoints(document, node) : points;
     const [counts, server, keys] = await Promise.all([
       admin.counts(indexed),
-      serverStats(node.address),
-      exact ? liveKeys(node.address, prefix) : undefined,
+      serverStats(node.address, access),
+      exact ? liveKeys(node.address, prefix, access) : undefined,
     ]);
     const { index, name, address, vnodes } = node;
     return {
@@ -126,8 +132,8 @@ function holdingsOf(ring: Ring): Map<string, Holding> {
   return new Map(Array.from(holdings, ([name, { points, hashes }]) => [name, { points, share: hashes / 2 ** 32 }]));
 }
 
-async function serverStats(address: string) {
-  const found = await stats(address).catch(() => undefined);
+async function serverStats(address: string, access: ServerAccess) {
+  const found = await stats(address, "", { access }).catch(() => undefined);
   if (found === undefined) return undefined;
   const number = (name: string) => Number(found.get(name) ?? 0);
   return {
@@ -139,10 +145,10 @@ async function serverStats(address: string) {
   };
 }
 
-async function liveKeys(address: string, prefix: string): Promise<number | undefined> {
+async function liveKeys(address: string, prefix: string, access: ServerAccess): Promise<number | undefined> {
   try {
     const keys = new Set<string>(); // a key may come twice
-    for await (const key of metadump(address))
+    for await (const key of metadump(address, { access }))
       if (key.startsWith(prefix) && !key.startsWith("ringshift:")) keys.add(key);
     return keys.size;
   } catch {

@@ -36,5 +36,6 @@ function text(value: unknown): string {
 }
 
 function withoutPassword(path: string, value: unknown): unknown {
+  if (path === "auth.password") return value === undefined ? undefined : "***";
   return path === "redis" ? String(value).replace(/\/\/([^@/]*)@/, "//***@") : value;
 }

@@ -2,6 +2,7 @@
 
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create.ts";
+import type { ClientOptions } from "../client/options.ts";
 import { type Admin, openAdmin } from "../migration/admin.ts";
 import type { Globals } from "./options.ts";
 
@@ -20,7 +21,7 @@ export async function withAdmin<T>(globals: Globals, work: (admin: Admin) => Pro
 
 /** @throws RingshiftError NOT_INITIALISED, REDIS_UNREACHABLE, and what `work` throws */
 export async function withClient<T>(globals: Globals, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await createClient({ redis: globals.redis, namespace: globals.namespace });
+  const client = await createClient(clientOptions(globals));
   try {
     return await work(client);
   } finally {
@@ -32,4 +33,8 @@ export async function withClient<T>(globals: Globals, work: (client: Client) => 
 export async function closed(closing: Promise<void>): Promise<void> {
   const late = new Promise<void>((resolve) => setTimeout(resolve, CLOSE_MS).unref());
   await Promise.race([closing.catch(() => {}), late]);
+}
+
+function clientOptions({ redis, namespace, tls, auth }: Globals): ClientOptions {
+  return { redis, namespace, ...(tls === undefined ? {} : { tls }), ...(auth === undefined ? {} : { auth }) };
 }

@@ -59,7 +59,7 @@ function registerAbort(migration: Command): void {
 function registerAbandon(migration: Command): void {
   migration
     .command("abandon")
-    .description("give up a server that died while keys were moving from it; what it still had is lost")
+    .description("give up a server that died while keys were moving from it or to it; what it had is lost")
     .argument("<node>", "name of the dead node")
     .option("--yes", "do not ask")
     .action(async (node: string, { yes }: Consent, command: Command) => {

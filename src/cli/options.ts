@@ -1,9 +1,11 @@
 /** The options that every command has, and the values that options take. */
 import { type Command, InvalidArgumentError } from "commander";
 import { RingshiftError } from "../errors.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { formatAddress, parseAddress } from "../memcached/address.ts";
 import type { NewNode } from "../migration/change.ts";
 import { namespaceOf } from "../topology/namespace.ts";
+import { type AccessFlags, accessOf, addAccessOptions } from "./access.ts";
 
 const DEFAULT_REDIS = "redis://127.0.0.1:6379";
 
@@ -12,6 +14,9 @@ export interface Globals {
   readonly redis: string;
   readonly namespace: string;
   readonly json: boolean;
+  /** How the servers are reached. */
+  readonly tls: ServerAccess["tls"];
+  readonly auth: ServerAccess["auth"];
 }
 
 /** They stand before or behind the command's name. */
@@ -23,12 +28,17 @@ export function addGlobalOptions(program: Command): void {
       "--json",
       "one JSON document on stdout, alone; a failure is { error: { code, message, node?, key? } } there",
     );
+  addAccessOptions(program);
 }
 
 /** @throws RingshiftError INVALID_OPTION */
 export function globalsOf(command: Command): Globals {
-  const { redis, namespace, json } = command.optsWithGlobals<{ redis?: string; namespace?: string; json?: boolean }>();
+  const flags = command.optsWithGlobals<AccessFlags & { redis?: string; namespace?: string; json?: boolean }>();
+  const { redis, namespace, json } = flags;
+  const { tls, auth } = accessOf(flags, process.env);
   return {
+    tls,
+    auth,
     redis: checkRedisUrl(redis ?? (process.env.RINGSHIFT_REDIS || DEFAULT_REDIS)),
     namespace: namespaceOf(namespace ?? (process.env.RINGSHIFT_NAMESPACE || undefined)).name,
     json: json ?? false,

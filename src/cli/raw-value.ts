@@ -19,7 +19,8 @@ export interface RawValue {
 export async function readRaw(globals: Globals, key: string): Promise<RawValue | undefined> {
   const namespace = namespaceOf(globals.namespace);
   const wire = toWireKey(namespace.keyPrefix, key);
-  const open = await openManaged({ redis: globals.redis, namespace, redisTimeoutMs: OPERATOR_TIMEOUT_MS });
+  const { redis, tls, auth } = globals;
+  const open = await openManaged({ redis, namespace, access: { tls, auth }, redisTimeoutMs: OPERATOR_TIMEOUT_MS });
   try {
     return await operate(open.session, OPERATE, {
       key,

@@ -2,10 +2,12 @@
 import { once } from "node:events";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Sources } from "../config/load.ts";
+import { type AccessFlags, accessOf } from "./access.ts";
 import { interruptible } from "./interrupt.ts";
 import { json, ok } from "./output.ts";
 
-interface SettingFlags {
+interface SettingFlags extends AccessFlags {
+  readonly password?: string;
   readonly redis?: string;
   readonly namespace?: string;
   readonly json?: boolean;
@@ -51,7 +53,8 @@ export function addSettingOptions(command: Command): Command {
 /** Where the settings of a command come from: its file, the environment, its flags. */
 export function sourcesOf(command: Command): Sources {
   const flags = command.optsWithGlobals<SettingFlags>();
-  const { config = process.env.RINGSHIFT_CONFIG || undefined, set = [] } = flags;
+  const { config = process.env.RINGSHIFT_CONFIG || undefined, set = [], password } = flags;
+  if (password !== undefined) accessOf({ password }, {}); // refused there
   return {
     ...(config === undefined ? {} : { file: config }),
     env: process.env,
@@ -63,6 +66,13 @@ export function sourcesOf(command: Command): Sources {
       "admin.host": flags.adminHost,
       "admin.port": flags.adminPort,
       "observer.policy": flags.observerPolicy,
+      "tls.on": flags.tls,
+      "tls.ca": flags.tlsCa,
+      "tls.cert": flags.tlsCert,
+      "tls.key": flags.tlsKey,
+      "tls.servername": flags.tlsServername,
+      "auth.username": flags.username,
+      "auth.file": flags.authFile,
       ...Object.fromEntries(set),
     },
   };

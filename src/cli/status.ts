@@ -26,7 +26,7 @@ export function registerStatus(program: Command): void {
     .action(async ({ watch, exact = false }: StatusFlags, command: Command) => {
       const globals = globalsOf(command);
       if (watch !== undefined) return watchStatus(globals, watch === true ? DEFAULT_WATCH_S : watch, exact);
-      const status = await withAdmin(globals, (admin) => clusterStatus(admin, globals.namespace, exact));
+      const status = await withAdmin(globals, (admin) => clusterStatus(admin, globals.namespace, exact, globals));
       if (globals.json) json(status);
       else data(statusLines(status));
       const problems = statusProblems(status);

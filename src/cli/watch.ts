@@ -27,7 +27,7 @@ export async function watchStatus(globals: Globals, everySeconds: number, exact:
     while (!signal.aborted) {
       const look = async () => {
         admin ??= await openAdmin(globals);
-        display.show(await clusterStatus(admin, globals.namespace, exact));
+        display.show(await clusterStatus(admin, globals.namespace, exact, globals));
       };
       await Promise.race([look().catch((error: unknown) => display.fail(error)), stopped]);
       await sleep(everySeconds * 1000, undefined, { signal }).catch(() => {});

@@ -50,7 +50,8 @@ export function abortable<T>(signal: AbortSignal | undefined, call: Call<T>, beg
   });
 }
 
-function late<T>(call: Call<T>): RingshiftError {
+/** What a call rejects with whose time is up. */
+export function late<T>(call: Call<T>): RingshiftError {
   const key = JSON.stringify(call.key);
   if (call.write && call.begun) {
     const message = `The write of ${key} is not confirmed and its time is up: read the key, or write again.`;

@@ -3,8 +3,9 @@
  * core.ts; here are their contracts.
  */
 import type { RingshiftError } from "../errors.ts";
+import { CALL, COUNT, checkCall, FLUSH, GET_OR_SET, MULTI, type Names, NONE, WRITE } from "./call-options.ts";
 import { type ClientSettings, Core } from "./core.ts";
-import { type ClientEvents, traceBatch, traceCommand } from "./events.ts";
+import { type ClientEvents, traceBatch, traceCommand, tracesCommands } from "./events.ts";
 import { GetOrSet, type Load } from "./get-or-set.ts";
 import { locate } from "./locate.ts";
 import * as multi from "./multi.ts";
@@ -35,7 +36,7 @@ export class Client {
   readonly #reader: Reader;
   readonly #writer: Writer;
   readonly #getOrSet: GetOrSet;
-  readonly #calls: Record<string, number> = Object.create(null) as Record<string, number>;
+  readonly #calls: Record<string, number> = {};
 
   /** Use `createClient`. */
   constructor(open: OpenSession, options: OperateOptions, settings: ClientSettings = {}) {
@@ -47,31 +48,41 @@ export class Client {
 
   /** The value, or undefined on a miss. @throws RingshiftError */
   get<T = unknown>(key: string, options?: CallOptions): Promise<T | undefined> {
-    return this.#command("get", key, () => this.#reader.get<T>(key, options));
+    if (options !== undefined || tracesCommands()) {
+      return this.#command("get", key, options, CALL, () => this.#reader.get<T>(key, options));
+    }
+    this.#calls.get = (this.#calls.get ?? 0) + 1; // as `#command` does, without its closure: this is the one that counts
+    try {
+      return this.#reader.get<T>(key);
+    } catch (error) {
+      return Promise.reject(error as RingshiftError);
+    }
   }
 
   /** The value and a token for `cas`, or undefined on a miss. @throws RingshiftError */
   gets<T = unknown>(key: string, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#command("gets", key, () => this.#reader.gets<T>(key, options));
+    return this.#command("gets", key, options, CALL, () => this.#reader.gets<T>(key, options));
   }
 
   /**
    * The values that are there, by key; misses are left out.
    * @throws RingshiftError when a key could not be read, with all of those in its `failed`; with `failed` given they go there instead
    */
-  getMulti<T = unknown>(keys: Iterable<string>, options: MultiOptions = {}): Promise<Map<string, T>> {
+  getMulti<T = unknown>(keys: Iterable<string>, options: MultiOptions = NONE): Promise<Map<string, T>> {
     const list = [...new Set(keys)];
-    return this.#batch("getMulti", list.length, () => multi.getMulti<T>(this.#reader, list, options));
+    return this.#batch("getMulti", list.length, options, MULTI, () =>
+      multi.getMulti<T>(this.#core, this.#reader, list, options),
+    );
   }
 
   /** The value, given a new TTL in seconds (0: never expires); undefined on a miss. @throws RingshiftError */
   gat<T = unknown>(key: string, ttl: number, options?: CallOptions): Promise<T | undefined> {
-    return this.#command("gat", key, () => this.#reader.getAndTouch<T>(key, ttl, options));
+    return this.#command("gat", key, options, CALL, () => this.#reader.getAndTouch<T>(key, ttl, options));
   }
 
   /** What its server knows of the item, without counting as a read of it; undefined on a miss. @throws RingshiftError */
   getMeta(key: string, options?: CallOptions): Promise<ItemMeta | undefined> {
-    return this.#command("getMeta", key, () => this.#reader.meta(key, options));
+    return this.#command("getMeta", key, options, CALL, () => this.#reader.meta(key, options));
   }
 
   /**
@@ -81,55 +92,57 @@ export class Client {
    * and frees the key; a process that dies frees it within 5 seconds. Callers in one process share one call.
    * @throws RingshiftError, TIMEOUT when another process loads for longer than the client's timeout; and what `load` throws
    */
-  getOrSet<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions = {}): Promise<T> {
-    return this.#command("getOrSet", key, () => this.#getOrSet.run(key, ttl, load, options));
+  getOrSet<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions = NONE): Promise<T> {
+    return this.#command("getOrSet", key, options, GET_OR_SET, () => this.#getOrSet.run(key, ttl, load, options));
   }
 
   /** Stores the value. @throws RingshiftError, AMBIGUOUS_WRITE when the effect is unknown */
-  set(key: string, value: unknown, options: WriteOptions = {}): Promise<true> {
-    return this.#command("set", key, () => this.#writer.set(key, value, options));
+  set(key: string, value: unknown, options: WriteOptions = NONE): Promise<true> {
+    return this.#command("set", key, options, WRITE, () => this.#writer.set(key, value, options));
   }
 
   /**
    * Stores all entries, each as `set` does. All are checked before any is sent.
    * @throws RingshiftError the first failure, with all of them in its `failed`; the other entries have been tried all the same
    */
+  setMulti(entries: Iterable<readonly [string, unknown]>, options?: WriteOptions): Promise<true>;
+  setMulti(entries: Readonly<Record<string, unknown>>, options?: WriteOptions): Promise<true>;
   setMulti(
     entries: Readonly<Record<string, unknown>> | Iterable<readonly [string, unknown]>,
-    options: WriteOptions = {},
+    options: WriteOptions = NONE,
   ): Promise<true> {
-    const list = isIterable(entries) ? [...entries] : Object.entries(entries);
-    return this.#batch("setMulti", list.length, () => multi.setMulti(this.#writer, list, options));
+    const list = multi.entriesOf(entries);
+    return this.#batch("setMulti", list.length, options, WRITE, () => multi.setMulti(this.#writer, list, options));
   }
 
   /** Stores the value where none is; false when there is one. @throws RingshiftError */
-  add(key: string, value: unknown, options: WriteOptions = {}): Promise<boolean> {
-    return this.#command("add", key, () => this.#writer.add(key, value, options));
+  add(key: string, value: unknown, options: WriteOptions = NONE): Promise<boolean> {
+    return this.#command("add", key, options, WRITE, () => this.#writer.add(key, value, options));
   }
 
   /** Stores the value where one is; false when there is none. @throws RingshiftError */
-  replace(key: string, value: unknown, options: WriteOptions = {}): Promise<boolean> {
-    return this.#command("replace", key, () => this.#writer.replace(key, value, options));
+  replace(key: string, value: unknown, options: WriteOptions = NONE): Promise<boolean> {
+    return this.#command("replace", key, options, WRITE, () => this.#writer.replace(key, value, options));
   }
 
   /** Puts text (as UTF-8) or bytes behind a value, which keeps its flags and TTL; false on a miss. @throws RingshiftError VALUE_TOO_LARGE */
-  append(key: string, data: string | Uint8Array, options: CallOptions = {}): Promise<boolean> {
-    return this.#command("append", key, () => this.#writer.extend(key, data, "A", options));
+  append(key: string, data: string | Uint8Array, options: CallOptions = NONE): Promise<boolean> {
+    return this.#command("append", key, options, CALL, () => this.#writer.extend(key, data, "A", options));
   }
 
   /** Puts text (as UTF-8) or bytes before a value, which keeps its flags and TTL; false on a miss. @throws RingshiftError VALUE_TOO_LARGE */
-  prepend(key: string, data: string | Uint8Array, options: CallOptions = {}): Promise<boolean> {
-    return this.#command("prepend", key, () => this.#writer.extend(key, data, "P", options));
+  prepend(key: string, data: string | Uint8Array, options: CallOptions = NONE): Promise<boolean> {
+    return this.#command("prepend", key, options, CALL, () => this.#writer.extend(key, data, "P", options));
   }
 
   /** Stores the value if the item is still the one that `gets` gave the token for; else false. @throws RingshiftError */
-  cas(key: string, value: unknown, token: CasToken, options: WriteOptions = {}): Promise<boolean> {
-    return this.#command("cas", key, () => this.#writer.cas(key, value, token, options));
+  cas(key: string, value: unknown, token: CasToken, options: WriteOptions = NONE): Promise<boolean> {
+    return this.#command("cas", key, options, WRITE, () => this.#writer.cas(key, value, token, options));
   }
 
   /** True when there was a value to delete. @throws RingshiftError */
-  delete(key: string, options: CallOptions = {}): Promise<boolean> {
-    return this.#command("delete", key, () => this.#writer.remove(key, options));
+  delete(key: string, options: CallOptions = NONE): Promise<boolean> {
+    return this.#command("delete", key, options, CALL, () => this.#writer.remove(key, options));
   }
 
   /** As `delete`. */
@@ -141,9 +154,11 @@ export class Client {
    * Deletes all keys; by key, whether there was a value.
    * @throws RingshiftError the first failure, with all of them in its `failed`; the other keys have been tried
    */
-  deleteMulti(keys: Iterable<string>, options: MultiOptions = {}): Promise<Map<string, boolean>> {
+  deleteMulti(keys: Iterable<string>, options: MultiOptions = NONE): Promise<Map<string, boolean>> {
     const list = [...new Set(keys)];
-    return this.#batch("deleteMulti", list.length, () => multi.deleteMulti(this.#writer, list, options));
+    return this.#batch("deleteMulti", list.length, options, MULTI, () =>
+      multi.deleteMulti(this.#writer, list, options),
+    );
   }
 
   /**
@@ -160,8 +175,8 @@ export class Client {
     delta?: number | bigint,
     options?: CountOptions & { readonly bigint?: false },
   ): Promise<number | undefined>;
-  incr(key: string, delta: number | bigint = 1, options: CountOptions = {}): Promise<number | bigint | undefined> {
-    return this.#command("incr", key, () => this.#writer.count(key, delta, false, options));
+  incr(key: string, delta: number | bigint = 1, options: CountOptions = NONE): Promise<number | bigint | undefined> {
+    return this.#command("incr", key, options, COUNT, () => this.#writer.count(key, delta, false, options));
   }
 
   /** Subtracts from a decimal value, not below 0; else as `incr`. @throws RingshiftError NOT_NUMERIC */
@@ -175,8 +190,8 @@ export class Client {
     delta?: number | bigint,
     options?: CountOptions & { readonly bigint?: false },
   ): Promise<number | undefined>;
-  decr(key: string, delta: number | bigint = 1, options: CountOptions = {}): Promise<number | bigint | undefined> {
-    return this.#command("decr", key, () => this.#writer.count(key, delta, true, options));
+  decr(key: string, delta: number | bigint = 1, options: CountOptions = NONE): Promise<number | bigint | undefined> {
+    return this.#command("decr", key, options, COUNT, () => this.#writer.count(key, delta, true, options));
   }
 
   /** As `incr`. */
@@ -188,13 +203,13 @@ export class Client {
     this.decr(key, delta, options as { bigint?: false })) as Client["decr"];
 
   /** Gives the item a new TTL in seconds (0: never expires); false on a miss. @throws RingshiftError */
-  touch(key: string, ttl: number, options: CallOptions = {}): Promise<boolean> {
-    return this.#command("touch", key, () => this.#writer.touch(key, ttl, options));
+  touch(key: string, ttl: number, options: CallOptions = NONE): Promise<boolean> {
+    return this.#command("touch", key, options, CALL, () => this.#writer.touch(key, ttl, options));
   }
 
   /** Deletes the keys of this cluster, see `FlushOptions`; how many. @throws RingshiftError */
-  flush(options: servers.FlushOptions = {}): Promise<number> {
-    return this.#batch("flush", 0, () => servers.flush(this.#core, options));
+  flush(options: servers.FlushOptions = NONE): Promise<number> {
+    return this.#batch("flush", 0, options, FLUSH, () => servers.flush(this.#core, options));
   }
 
   /** What `stats`, or `stats <what>`, says, by node. @throws RingshiftError when a server does not answer */
@@ -258,21 +273,19 @@ export class Client {
   }
 
   /** Counted, traced, and rejecting where the call itself throws. */
-  #command<T>(name: string, key: string, run: () => Promise<T>): Promise<T> {
+  #command<T>(name: string, key: string, options: object | undefined, known: Names, run: () => Promise<T>): Promise<T> {
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
     try {
+      checkCall(name, options, known);
       return traceCommand(name, key, run);
     } catch (error) {
       return Promise.reject(error as RingshiftError);
     }
   }
 
-  #batch<T>(name: string, keys: number, run: () => Promise<T>): Promise<T> {
+  async #batch<T>(name: string, keys: number, options: object, known: Names, run: () => Promise<T>): Promise<T> {
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
+    checkCall(name, options, known);
     return traceBatch(name, keys, run);
   }
-}
-
-function isIterable(value: object): value is Iterable<readonly [string, unknown]> {
-  return Symbol.iterator in value;
 }

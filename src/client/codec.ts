@@ -72,6 +72,20 @@ export class Codec {
     return value === undefined ? decode(plain, flags & ~FLAG_COMPRESSION) : value;
   }
 
+  /** What `decode` makes of such an item it makes of its UTF-8 text alone, by `decodeText`. */
+  readonly readsText = (flags: number): boolean =>
+    (flags & (FLAG_BYTES | FLAG_COMPRESSION)) === 0 && this.#serializer === undefined;
+
+  /** `decode` for an item that `readsText`. @throws RingshiftError PROTOCOL_ERROR */
+  decodeText(text: string, flags: number): unknown {
+    return decodeText(text, flags);
+  }
+
+  /** A string's item is its UTF-8 bytes, with `FLAG_TEXT`. @param how as for `encode` */
+  keepsText(how?: Compression | boolean): boolean {
+    return this.#serializer === undefined && (how === false || (how === undefined && this.#compression === undefined));
+  }
+
   #serialize(value: unknown, key: string): Encoded | undefined {
     if (this.#serializer === undefined) return undefined;
     let made: ReturnType<Serializer["serialize"]>;
@@ -93,6 +107,7 @@ export class Codec {
 export function encode(value: unknown, key: string): Encoded {
   switch (typeof value) {
     case "string":
+      if (!isWellFormed(value)) throw unstorable(key, "it holds half of a surrogate pair, which UTF-8 cannot express");
       return { data: Buffer.from(value, "utf8"), flags: FLAG_TEXT };
     case "number":
       if (Number.isFinite(value)) return { data: Buffer.from(String(value), "latin1"), flags: FLAG_NUMBER };
@@ -119,7 +134,11 @@ export function decode(data: Buffer, flags: number): unknown {
   if (flags === FLAG_TEXT) return data.toString("utf8");
   const plain = flags & FLAG_COMPRESSION ? decompress(data, flags) : data;
   if (flags & FLAG_BYTES) return plain;
-  const text = plain.toString("utf8");
+  return decodeText(plain.toString("utf8"), flags);
+}
+
+function decodeText(text: string, flags: number): unknown {
+  if (flags === FLAG_TEXT) return text;
   if ((flags & FLAG_NUMBER) !== 0) return flags & FLAG_BIGINT ? bigintOf(text) : Number(text);
   if ((flags & FLAG_JSON) === 0) return text;
   try {
@@ -138,6 +157,11 @@ function bigintOf(text: string): bigint {
   }
 }
 
+/** ES2024, of which Node has this from its version 20 on. */
+function isWellFormed(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed();
+}
+
 function json(value: unknown, key: string): string {
   let text: string | undefined;
   try {
@@ -150,5 +174,6 @@ function json(value: unknown, key: string): string {
 }
 
 function unstorable(key: string, why: string, cause?: unknown): RingshiftError {
-  return new RingshiftError("INVALID_VALUE", `The value for ${JSON.stringify(key)}: ${why}.`, { key, cause });
+  const name = typeof key === "string" ? JSON.stringify(key) : `a ${typeof key}`; // a key is checked later
+  return new RingshiftError("INVALID_VALUE", `The value for ${name}: ${why}.`, { key, cause });
 }

@@ -5,14 +5,16 @@
  *                           └─► lane ─► operate (attempts, rule V) ─► read.ts, mutate.ts (rules R, M, P) ─► transport
  */
 import { createHash } from "node:crypto";
+import type { DiscoveryWatch } from "../discovery/watch.ts";
 import { RingshiftError } from "../errors.ts";
 import { exptimeOf } from "../memcached/commands.ts";
-import { MAX_KEY_BYTES, toWireKey } from "../memcached/key.ts";
+import { keyFits, MAX_BINARY_KEY_BYTES, toWireKey } from "../memcached/key.ts";
+import { isShortAscii, TextBlock } from "../memcached/text-block.ts";
 import type { Item } from "../protocol/mutate.ts";
 import type { Session } from "../protocol/session.ts";
 import type { Route } from "../protocol/view.ts";
 import { abortable, bounded } from "./bound.ts";
-import { Codec } from "./codec.ts";
+import { Codec, FLAG_TEXT } from "./codec.ts";
 import { DirectWay } from "./direct.ts";
 import { Announcer } from "./events.ts";
 import { Lanes } from "./lanes.ts";
@@ -25,6 +27,10 @@ export interface ClientSettings {
   readonly codec?: Codec | undefined;
   /** Keys that are too long go as their sha256. */
   readonly hashLongKeys?: boolean | undefined;
+  /** Keys may hold blanks and control characters. */
+  readonly binaryKeys?: boolean | undefined;
+  /** Looks where the servers are named; started with the client, stopped by whoever made it. */
+  readonly discovery?: DiscoveryWatch | undefined;
 }
 
 /** Long keys: the prefix, this, and 64 hexadecimal digits. */
@@ -43,6 +49,7 @@ export class Core {
   closed = false;
   readonly #prefix: string;
   readonly #hashLongKeys: boolean;
+  readonly #binaryKeys: boolean;
 
   constructor(open: OpenSession, options: OperateOptions, settings: ClientSettings) {
     this.open = open;
@@ -52,7 +59,9 @@ export class Core {
     this.direct = new DirectWay(open.session, open.pool, this.lanes, options);
     this.#prefix = open.session.namespace.keyPrefix;
     this.#hashLongKeys = settings.hashLongKeys ?? false;
+    this.#binaryKeys = settings.binaryKeys ?? false;
     this.#watch();
+    settings.discovery?.start((event) => this.events.discovery(event));
     const { health } = open;
     if (health === undefined) return;
     health.onDown = ({ name }, error) => this.events.nodeDown({ node: name, error });
@@ -62,12 +71,12 @@ export class Core {
   /** The key as it goes over the wire. @throws RingshiftError CLOSED, INVALID_KEY */
   wire(key: string): string {
     if (this.closed) throw new RingshiftError("CLOSED", "The client was closed by quit().", { key });
-    if (!this.#hashLongKeys || typeof key !== "string" || key.length * 4 <= MAX_KEY_BYTES - this.#prefix.length) {
-      return toWireKey(this.#prefix, key);
-    }
-    if (Buffer.byteLength(key, "utf8") + this.#prefix.length <= MAX_KEY_BYTES) return toWireKey(this.#prefix, key);
-    if (LONE_SURROGATE.test(key)) return toWireKey(this.#prefix, key); // refuses it
-    return toWireKey(this.#prefix, LONG_KEY_PREFIX + createHash("sha256").update(key, "utf8").digest("hex"));
+    const prefix = this.#prefix;
+    const binary = this.#binaryKeys;
+    const short =
+      !this.#hashLongKeys || typeof key !== "string" || key.length * 4 <= MAX_BINARY_KEY_BYTES - prefix.length;
+    if (short || keyFits(prefix, key, binary) || LONE_SURROGATE.test(key)) return toWireKey(prefix, key, binary);
+    return toWireKey(prefix, LONG_KEY_PREFIX + createHash("sha256").update(key, "utf8").digest("hex"));
   }
 
   /** A new call on the key. @throws RingshiftError CLOSED, INVALID_KEY */
@@ -104,7 +113,7 @@ export class Core {
 
   /** Through the key's lane and the full rules. */
   operate<T>(call: Call<T>): Promise<T> {
-    const work = this.lanes.run(call.wire, () => operate(this.session, this.options, call));
+    const work = this.lanes.run(call.wire, call.hash, call.write, () => operate(this.session, this.options, call));
     return bounded(this.session.clock, this.options.timeoutMs, call, work);
   }
 
@@ -122,8 +131,11 @@ export class Core {
 
   /** @throws RingshiftError INVALID_VALUE, INVALID_TTL, INVALID_OPTION */
   item(key: string, value: unknown, options: Pick<WriteOptions, "ttl" | "compress">): Item {
+    if (typeof value === "string" && this.codec.keepsText(options.compress) && isShortAscii(value)) {
+      return new TextItem(value, this.exptime(key, options.ttl ?? 0));
+    }
     const { data, flags } = this.codec.encode(value, key, options.compress);
-    return { data, flags, exptime: this.exptime(key, options.ttl ?? 0) };
+    return { data, text: undefined, flags, exptime: this.exptime(key, options.ttl ?? 0) };
   }
 
   /** @throws RingshiftError INVALID_TTL */
@@ -157,5 +169,16 @@ export class Core {
       if (phase === "D" && old.document.phase !== "D") this.events.migration({ state: "begun", epoch });
       if (migrations > old.document.migrations) this.events.migration({ state: "ended", epoch });
     };
+  }
+}
+
+/** What `Codec.encode` makes of short ASCII text. */
+class TextItem extends TextBlock implements Item {
+  readonly flags = FLAG_TEXT;
+  readonly exptime: number;
+
+  constructor(text: string, exptime: number) {
+    super(text);
+    this.exptime = exptime;
   }
 }

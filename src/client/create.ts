@@ -1,5 +1,9 @@
+import { applyAll } from "../discovery/apply.ts";
+import { intervalOf } from "../discovery/options.ts";
+import { type DiscoverySource, sourceOf } from "../discovery/source.ts";
+import { DiscoveryWatch } from "../discovery/watch.ts";
 import { RingshiftError } from "../errors.ts";
-import { newRecord } from "../migration/change.ts";
+import { type Change, type NewNode, newRecord } from "../migration/change.ts";
 import { initialiseIfNeeded } from "../migration/initialise.ts";
 import { allNodes, type TopologyDocument } from "../topology/document.ts";
 import { namespaceOf } from "../topology/namespace.ts";
@@ -10,6 +14,7 @@ import type { OperateOptions } from "./operate.ts";
 import { type ClientOptions, checkOptions, newNodes } from "./options.ts";
 import { openPlain } from "./plain-session.ts";
 import { type LinkTimes, type OpenSession, openManaged } from "./session.ts";
+import { transportOf } from "./transport-options.ts";
 
 /**
  * Opens a client. With `redis` it belongs to a managed cluster: `servers` starts one if Redis knows none. Without: a plain ketama client.
@@ -19,11 +24,15 @@ import { type LinkTimes, type OpenSession, openManaged } from "./session.ts";
 export async function createClient(options: ClientOptions): Promise<Client> {
   checkOptions(options);
   const namespace = namespaceOf(options.namespace);
-  const { redis, compat, hashTags, timeoutMs = 5_000, tls, auth } = options;
-  const nodes = newNodes(options.servers ?? []);
+  const { redis, compat, hashTags, timeoutMs = 5_000 } = options;
+  const { discovery } = options;
+  const source =
+    discovery && sourceOf(discovery.from, { dnsServers: discovery.dnsServers, access: transportOf(options).access });
+  const firstNodes = firstNodesOf(options, source);
   const settings: ClientSettings = {
     codec: new Codec(options.serializer, options.compress),
     hashLongKeys: options.hashLongKeys,
+    binaryKeys: options.binaryKeys !== undefined,
   };
   // a command may meet a connection that breaks, wait for the next one, and for its answer: within the call's time
   const part = Math.min(1_000, Math.ceil(timeoutMs / 3));
@@ -31,18 +40,18 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     connectTimeoutMs: options.connectTimeoutMs ?? part,
     ioTimeoutMs: options.ioTimeoutMs ?? part,
     queueLimit: options.queueLimit,
-    access: { tls, auth },
+    ...transportOf(options),
     health: {
       downAfter: options.downAfter ?? 2,
       onRejoin: options.onRejoin,
     },
   };
   if (redis === undefined) {
-    const servers = nodes.map((node, index) => newRecord(node, index));
+    const servers = (await firstNodes!()).map((node, index) => newRecord(node, index));
     const { unmanaged = false } = options;
     const ring = { compat: compat ?? "ringshift", hashTags: hashTags ?? false };
     const plain = await openPlain({ ...link, ...ring, servers, namespace, unmanaged });
-    return new Client(plain, operateOptions(plain, options, timeoutMs), settings);
+    return clientOf(plain, options, timeoutMs, settings, source);
   }
   const open = await openManaged({
     ...link,
@@ -50,14 +59,47 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     namespace,
     whenIndexDown: options.whenIndexDown,
     caretaker: true,
-    ...(nodes.length === 0
-      ? {}
-      : { seed: (store, pool) => initialiseIfNeeded(store, pool, namespace, nodes, { compat, hashTags }) }),
+    seed:
+      firstNodes &&
+      (async (store, pool) => initialiseIfNeeded(store, pool, namespace, await firstNodes(), { compat, hashTags })),
   });
   const mismatch = contradiction(open.session.view.document.ring, options);
-  if (mismatch === undefined) return new Client(open, operateOptions(open, options, timeoutMs), settings);
+  if (mismatch === undefined) return clientOf(open, options, timeoutMs, settings, source);
   await open.close();
   throw mismatch;
+}
+
+/** `servers`, else what `discovery` finds; it is asked when they are needed, and with Redis they only start a cluster. */
+function firstNodesOf(
+  { servers = [] }: ClientOptions,
+  source: DiscoverySource | undefined,
+): (() => Promise<readonly NewNode[]>) | undefined {
+  if (servers.length > 0) return async () => newNodes(servers);
+  return source && (() => source.find());
+}
+
+function clientOf(
+  open: OpenSession,
+  options: ClientOptions,
+  timeoutMs: number,
+  settings: ClientSettings,
+  source: DiscoverySource | undefined,
+): Client {
+  const operate = operateOptions(open, options, timeoutMs);
+  if (source === undefined) return new Client(open, operate, settings);
+  const { discovery, redis, namespace, tls, auth } = options;
+  const apply = (changes: readonly Change[]) => applyAll({ redis: redis!, namespace, tls, auth }, changes);
+  const watch = new DiscoveryWatch({
+    source,
+    intervalMs: intervalOf(discovery!),
+    nodes: () => open.session.view.document.nodes,
+    apply: discovery!.autoApply ? apply : undefined,
+  });
+  const close = async () => {
+    await watch.stop();
+    await open.close();
+  };
+  return new Client({ ...open, close }, operate, { ...settings, discovery: watch });
 }
 
 function operateOptions(open: OpenSession, options: ClientOptions, timeoutMs: number): OperateOptions {

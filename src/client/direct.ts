@@ -7,17 +7,19 @@
  * the figures of today). tests/client and tests/migration run every command both ways: in S, where this one is taken, and in D.
  */
 import type { Command, Exchanged, Reply } from "../memcached/exchange.ts";
-import type { Link } from "../memcached/link.ts";
+import { bytesOf, NO_REPLIES, type Pending } from "../memcached/flush.ts";
+import type { NodeLink } from "../memcached/link-options.ts";
 import type { LinkPool } from "../memcached/pool.ts";
 import type { ExchangeError } from "../memcached/transport.ts";
+import { Retry } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import { fenceStands, requireAccepted, unanswered } from "../protocol/validate.ts";
-import type { Route } from "../protocol/view.ts";
+import type { Route, View } from "../protocol/view.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import { bounded } from "./bound.ts";
 import type { Lanes } from "./lanes.ts";
-import { type Call, type OperateOptions, operate } from "./operate.ts";
+import { type Begun, type Call, type OperateOptions, operate } from "./operate.ts";
 
 /** A reply that does not decide the operation: the full rule has to look. It proves that a write had no effect. */
 export const UNDECIDED: unique symbol = Symbol("undecided");
@@ -30,7 +32,9 @@ export class DirectWay {
   readonly #pool: LinkPool;
   readonly #lanes: Lanes;
   readonly #options: OperateOptions;
-  readonly #links = new WeakMap<NodeRecord, Link>();
+  /** By node index: the record that a link was looked up for, and the link. */
+  readonly #nodes: NodeRecord[] = [];
+  readonly #links: NodeLink[] = [];
 
   constructor(session: Session, pool: LinkPool, lanes: Lanes, options: OperateOptions) {
     this.#session = session;
@@ -41,73 +45,216 @@ export class DirectWay {
 
   /** The key's route when a command on it may go the direct way now. */
   open(wire: string, hash: number): Route | undefined {
-    if (this.#lanes.busy(wire, false)) return undefined;
+    if (this.#lanes.busy(wire, hash, false)) return undefined;
     const route = this.#session.view.route(wire, hash);
     return route.moving || route.careful ? undefined : route;
   }
 
-  /** @throws RingshiftError as `operate` */
-  send<T>(route: Route, call: Call<T>, commands: readonly Command[], decide: Answer<T>): Promise<T> {
+  /**
+   * @param asText client flags of values that are wanted as `text`
+   * @throws RingshiftError as `operate`
+   */
+  send<T>(
+    route: Route,
+    call: Call<T>,
+    commands: readonly Command[],
+    decide: Answer<T>,
+    asText?: (flags: number) => boolean,
+  ): Promise<T> {
     const session = this.#session;
     const lanes = this.#lanes;
-    const { wire, write } = call;
-    if (lanes.busy(wire, write)) {
-      const work = lanes.run(wire, () => operate(session, this.#options, call));
-      return bounded(session.clock, this.#options.timeoutMs, call, work);
-    }
+    const { wire, hash, write } = call;
+    if (lanes.busy(wire, hash, write)) return this.wait(call, commands, decide, asText);
     const link = this.link(route.node);
-    const view = session.enter();
-    lanes.begin(wire, write);
-    return new Promise<T>((resolve, reject) => {
-      link.submit(commands, undefined, (failure, result) => {
-        if (failure === undefined && fenceStands(route, result!)) {
-          let answer: T | typeof UNDECIDED;
-          try {
-            answer = decide(result!.replies, route, call);
-          } catch (error) {
-            lanes.end(wire);
-            session.leave(view);
-            reject(error);
-            return;
-          }
-          if (answer !== UNDECIDED) {
-            lanes.end(wire);
-            session.leave(view);
-            resolve(answer);
-            return;
-          }
-        }
-        const attempt = () => this.#carryOn(route, call, decide, failure, result);
-        const work = operate(session, this.#options, call, { view, attempt }).finally(() => lanes.end(wire));
-        resolve(bounded(session.clock, this.#options.timeoutMs, call, work));
-      });
-    });
+    session.enter();
+    lanes.begin(wire, hash, write);
+    const sent = new Sent(this, route, call, commands, decide, asText, false);
+    const answered = promiseOf(sent);
+    link.enqueue(sent);
+    return answered;
   }
 
-  link(node: NodeRecord): Link {
-    let link = this.#links.get(node);
-    if (link === undefined) {
-      link = this.#pool.link(node);
-      this.#links.set(node, link);
+  /**
+   * For a call that the direct way is not open to now: it waits in its key's lane, and goes the direct way from there if that is open then.
+   * @param ready what else has to be so for that
+   */
+  wait<T>(
+    call: Call<T>,
+    commands: readonly Command[],
+    decide: Answer<T>,
+    asText?: (flags: number) => boolean,
+    ready?: (route: Route) => boolean,
+  ): Promise<T> {
+    const session = this.#session;
+    const { wire, hash, write } = call;
+    const work = async (): Promise<T> => {
+      const route = session.view.route(wire, hash);
+      if (route.moving || route.careful || call.abandoned || ready?.(route) === false) {
+        return operate(session, this.#options, call);
+      }
+      const link = this.link(route.node);
+      session.enter();
+      call.begun = true; // from here on its time being up leaves its effect unknown
+      const sent = new Sent(this, route, call, commands, decide, asText, true);
+      const answered = promiseOf(sent);
+      link.enqueue(sent);
+      return answered;
+    };
+    return this.#bounded(call, this.#lanes.run(wire, hash, write, work));
+  }
+
+  /** Sends for a call that has entered the route's view and holds its key. @throws RingshiftError CLOSED, NODE_ADDRESS */
+  submit<T>(
+    route: Route,
+    call: Call<T>,
+    commands: readonly Command[],
+    decide: Answer<T>,
+    resolve: (answer: T | Promise<T>) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const sent = new Sent(this, route, call, commands, decide, undefined, false);
+    sent.resolve = resolve;
+    sent.reject = reject;
+    this.link(route.node).enqueue(sent);
+  }
+
+  /** The call is answered. */
+  ended<T>({ wire, hash }: Call<T>, view: View, inLane = false): void {
+    if (!inLane) this.#lanes.end(wire, hash);
+    this.#session.leave(view);
+  }
+
+  /** What the direct way cannot decide goes on as an operation whose first attempt is at its replies. */
+  operate<T>(sent: Decidable<T>, failure: ExchangeError | undefined, result: Exchanged | undefined): Promise<T> {
+    const begun = { view: sent.route.view, attempt: () => this.#carryOn(sent, failure, result) };
+    if (sent.inLane) return operate(this.#session, this.#options, sent.call, begun); // bounded, and its key held, by `wait`
+    return this.continue(sent.call, begun);
+  }
+
+  /** A call that has entered a view and holds its key goes on as an operation, its first attempt being under way. */
+  continue<T>(call: Call<T>, begun: Begun<T>): Promise<T> {
+    const work = operate(this.#session, this.#options, call, begun).finally(() => {
+      this.#lanes.end(call.wire, call.hash);
+    });
+    return this.#bounded(call, work);
+  }
+
+  /** Rule T for what was decided under `view`; of the present view the pool asks, once a flush. */
+  gateOpen(view: View): boolean {
+    return view === this.#session.view || this.#session.gateOpen(view);
+  }
+
+  /** The link to a server. @throws RingshiftError CLOSED, NODE_ADDRESS */
+  link(node: NodeRecord): NodeLink {
+    const { index } = node;
+    if (this.#nodes[index] !== node) {
+      this.#links[index] = this.#pool.link(node);
+      this.#nodes[index] = node;
     }
-    return link;
+    return this.#links[index]!;
+  }
+
+  #bounded<T>(call: Call<T>, work: Promise<T>): Promise<T> {
+    return bounded(this.#session.clock, this.#options.timeoutMs, call, work);
   }
 
   /** The attempt, from its replies on. */
   async #carryOn<T>(
-    route: Route,
-    call: Call<T>,
-    decide: Answer<T>,
+    { route, call, decide }: Decidable<T>,
     failure: ExchangeError | undefined,
     result: Exchanged | undefined,
   ): Promise<T> {
+    call.begun = failure === undefined || failure.sent; // an answer that does not count yet leaves its effect unknown
     if (failure !== undefined) {
-      if (failure.sent) call.begun = true;
       if (failure.sent && call.write) this.#session.linger(route.view, HOLD_OFF_MS); // a late read does nothing
       throw unanswered(failure, call.write);
     }
     await requireAccepted(this.#session, route, result!, call.write);
     const answer = decide(result!.replies, route, call);
-    return answer === UNDECIDED ? call.attempt(route) : answer;
+    if (answer !== UNDECIDED) return answer;
+    if (call.abandoned) throw new Retry(); // its caller was told that nothing is written
+    call.begun = true;
+    return call.attempt(route);
   }
+}
+
+/** A call that has its replies; it was entered under its route's view. */
+export interface Decidable<T> {
+  readonly route: Route;
+  readonly call: Call<T>;
+  readonly decide: Answer<T>;
+  /** Its lane keeps its place; else it is among the calls sent at once. */
+  readonly inLane: boolean;
+}
+
+/** A call on its way. One object that the link takes as it is: no closure, no copy. */
+class Sent<T> implements Pending, Decidable<T> {
+  readonly commands: readonly Command[];
+  readonly on = undefined;
+  readonly bytes: number;
+  replies = NO_REPLIES;
+  readonly asText: ((flags: number) => boolean) | undefined;
+  readonly route: Route;
+  readonly call: Call<T>;
+  readonly decide: Answer<T>;
+  readonly way: DirectWay;
+  readonly inLane: boolean;
+  resolve!: (answer: T | Promise<T>) => void;
+  reject!: (error: unknown) => void;
+
+  constructor(
+    way: DirectWay,
+    route: Route,
+    call: Call<T>,
+    commands: readonly Command[],
+    decide: Answer<T>,
+    asText: ((flags: number) => boolean) | undefined,
+    inLane: boolean,
+  ) {
+    this.commands = commands;
+    this.bytes = bytesOf(commands);
+    this.asText = asText;
+    this.route = route;
+    this.call = call;
+    this.decide = decide;
+    this.way = way;
+    this.inLane = inLane;
+  }
+
+  mayFlush(): boolean {
+    return this.way.gateOpen(this.route.view);
+  }
+
+  settle(failure: ExchangeError | undefined, result: Exchanged | undefined): void {
+    const { way, call, route } = this;
+    if (failure === undefined && fenceStands(route, result!)) {
+      let answer: T | typeof UNDECIDED;
+      try {
+        answer = this.decide(result!.replies, route, call);
+      } catch (error) {
+        way.ended(call, route.view, this.inLane);
+        this.reject(error);
+        return;
+      }
+      if (answer !== UNDECIDED) {
+        way.ended(call, route.view, this.inLane);
+        this.resolve(answer);
+        return;
+      }
+    }
+    this.resolve(way.operate(this, failure, result));
+  }
+}
+
+let waiting: Sent<unknown>;
+
+/** A function for all promises instead of a closure each: the executor runs at once, inside the constructor. */
+function executor(resolve: (answer: unknown) => void, reject: (error: unknown) => void): void {
+  waiting.resolve = resolve;
+  waiting.reject = reject;
+}
+
+function promiseOf<T>(sent: Sent<T>): Promise<T> {
+  waiting = sent as Sent<unknown>;
+  return new Promise(executor) as Promise<T>;
 }

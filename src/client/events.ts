@@ -7,9 +7,11 @@
  *   ringshift:topology    a new view             { epoch, phase, nodes }                 (a plain channel)
  *   ringshift:migration   a migration begins, ends  { state, epoch }                     (a plain channel)
  *   ringshift:node        a server goes, comes back { node, state, error }               (a plain channel)
+ *   ringshift:discovery   the servers are named otherwise than the cluster has them     (a plain channel)
  */
 import { channel, type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
+import type { DiscoveryEvent } from "../discovery/watch.ts";
 import type { RingshiftError } from "../errors.ts";
 import type { ClusterState } from "./types.ts";
 
@@ -46,6 +48,8 @@ export interface ClientEvents {
   /** The client routes by another topology from now on. */
   topology: [ClusterState];
   migration: [MigrationEvent];
+  /** Where the servers are named (`discovery`), they are named otherwise than the cluster has them; or that was applied, or failed. */
+  discovery: [DiscoveryEvent];
 }
 
 const commands = tracingChannel<unknown, CommandTrace>("ringshift:command");
@@ -53,6 +57,12 @@ const batches = tracingChannel<unknown, BatchTrace>("ringshift:batch");
 const topologies = channel("ringshift:topology");
 const migrations = channel("ringshift:migration");
 const nodes = channel("ringshift:node");
+const discoveries = channel("ringshift:discovery");
+
+/** Somebody listens to single commands. */
+export function tracesCommands(): boolean {
+  return commands.hasSubscribers;
+}
 
 /** Runs one command, traced where somebody listens. */
 export function traceCommand<T>(command: string, key: string, run: () => Promise<T>): Promise<T> {
@@ -122,6 +132,11 @@ export class Announcer extends EventEmitter<ClientEvents> {
   nodeUp(event: NodeEvent): void {
     if (nodes.hasSubscribers) nodes.publish({ ...event, state: "up" });
     this.#safely(() => this.emit("nodeUp", event));
+  }
+
+  discovery(event: DiscoveryEvent): void {
+    if (discoveries.hasSubscribers) discoveries.publish(event);
+    this.#safely(() => this.emit("discovery", event));
   }
 
   read(key: string, found: boolean): void {

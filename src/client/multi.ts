@@ -1,18 +1,31 @@
 /** The multi forms: the single ones at once, which leave in one flush a server, and one answer for all of them. */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
+import type { Core } from "./core.ts";
+import { getMany } from "./get-many.ts";
 import type { Reader } from "./reading.ts";
 import type { MultiOptions, WriteOptions } from "./types.ts";
 import type { Writer } from "./writing.ts";
 
 export async function getMulti<T>(
+  core: Core,
   reader: Reader,
   keys: readonly string[],
   { signal, failed }: MultiOptions,
 ): Promise<Map<string, T>> {
   const strict = failed !== undefined;
-  const values = await all(keys, (key) => reader.get<T>(key, { signal }, strict), failed);
+  let values: readonly (T | undefined)[];
+  if (signal === undefined) {
+    const many = await getMany<T>(core, reader, keys, strict);
+    report(many.failures, failed);
+    values = many.values;
+  } else {
+    values = await all(keys, (key) => reader.get<T>(key, { signal }, strict), failed);
+  }
   const found = new Map<string, T>();
-  for (const [i, value] of values.entries()) if (value !== undefined) found.set(keys[i]!, value);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value !== undefined) found.set(keys[i]!, value);
+  }
   return found;
 }
 
@@ -21,12 +34,27 @@ export async function setMulti(
   entries: readonly (readonly [string, unknown])[],
   options: WriteOptions,
 ): Promise<true> {
+  if (!entries.every(isPair)) {
+    throw new RingshiftError("INVALID_OPTION", "setMulti takes an object, a Map, or a list of [key, value] pairs.");
+  }
   const sends = entries.map(([key, value]) => writer.preparedSet(key, value, options)); // all are checked before any is sent
   await all(
     entries.map(([key]) => key),
     (_, i) => sends[i]!(),
   );
   return true;
+}
+
+/** Key and value, of whatever `setMulti` takes. */
+export function entriesOf(
+  entries: Readonly<Record<string, unknown>> | Iterable<readonly [string, unknown]>,
+): (readonly [string, unknown])[] {
+  return Symbol.iterator in entries ? [...(entries as Iterable<readonly [string, unknown]>)] : Object.entries(entries);
+}
+
+/** Callers without types give what they like; `Object.entries` of a number is an empty list, and a string's chars are no entries. */
+function isPair(entry: unknown): boolean {
+  return Array.isArray(entry) && entry.length === 2;
 }
 
 export async function deleteMulti(
@@ -58,8 +86,18 @@ async function all<T>(
     failures.set(keys[i]!, outcome.reason);
     return undefined;
   });
+  report(failures, failed);
+  return answers;
+}
+
+/** Failures go where the caller wants them, else the first one is thrown. */
+function report(failures: Map<string, RingshiftError>, failed: Map<string, RingshiftError> | undefined): void {
+  if (failures.size === 0 || failures === failed) return;
+  if (failed !== undefined) {
+    for (const [key, error] of failures) failed.set(key, error);
+    return;
+  }
   const [first] = failures.values();
-  if (first === undefined || failed !== undefined) return answers;
-  const { code, message, node, key, cause } = first;
+  const { code, message, node, key, cause } = first!;
   throw new RingshiftError(code, message, { node, key, cause, failed: failures });
 }

@@ -7,7 +7,7 @@ import { hold } from "../protocol/hold.ts";
 import { Ambiguous, Retry, Unstorable } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import type { Route, View } from "../protocol/view.ts";
-import { isDead } from "../topology/document.ts";
+import type { NodeRecord } from "../topology/document.ts";
 
 /** After this many attempts that failed by I/O the node counts as down for the operation. */
 const MAX_IO_FAILURES = 2;
@@ -40,9 +40,9 @@ export interface Call<T> {
   readonly repeatable: boolean;
   readonly attempt: (route: Route) => Promise<T>;
   /** Monotonic ms at which the caller called; without it, the time at which `operate` was. */
-  readonly startedAt?: number | undefined;
+  startedAt?: number | undefined;
   /** Rejects although `onNodeDown` is `miss`. */
-  readonly strict?: boolean | undefined;
+  strict?: boolean | undefined;
   /** Something of it may have been sent. */
   begun?: boolean;
   /** Its caller has been answered: nothing of it may begin any more. */
@@ -85,17 +85,18 @@ async function attempts<T>(
     if (call.abandoned && first === undefined) throw outOfTime(call.key, undefined);
     const view = first?.view ?? session.enter();
     let moving = false;
-    let dead = false;
+    let dead: NodeRecord | undefined;
     let cause: unknown;
     try {
       if (first !== undefined) return await first.attempt();
       const route = view.route(call.wire, call.hash);
       moving = route.moving;
-      dead = moving && isDead(view.document, route.source!.name);
-      if (dead) throw new Retry(declaredDead(route.source!.name));
+      dead = view.waitsFor(route);
+      if (dead !== undefined) throw new Retry(declaredDead(dead.name));
       if (moving && call.write && view.document.phase === "F") throw new Retry();
       // order of this process' own calls: what began under an older view ends first
       if (route.kind === "dual") await session.drained();
+      if (call.abandoned) throw new Retry(); // while it waited: its caller was told that nothing is written
       call.begun = true;
       return await call.attempt(route);
     } catch (error) {
@@ -104,9 +105,11 @@ async function attempts<T>(
       session.leave(view);
     }
     session.counters.retries++;
-    if (!dead && isIoFailure(cause) && ++failures >= MAX_IO_FAILURES) throw withKey(cause, call.key);
+    if (dead === undefined && isIoFailure(cause)) {
+      if (++failures >= MAX_IO_FAILURES || isKnownDown(session, view, call, cause)) throw withKey(cause, call.key);
+    }
     if (session.clock.now() > deadline) throw outOfTime(call.key, cause);
-    if (dead) await Promise.race([view.superseded, session.clock.sleep(DEAD_POLL_MS)]);
+    if (dead !== undefined) await Promise.race([view.superseded, session.clock.sleep(DEAD_POLL_MS)]);
     else await beforeNext(session, view, moving, tries);
   }
 }
@@ -151,6 +154,16 @@ function isIoFailure(cause: unknown): cause is RingshiftError {
   return ["NODE_DOWN", "TIMEOUT", "PROTOCOL_ERROR", "QUEUE_FULL", "CLOSED", "CLUSTER_MANAGED", "AUTH_FAILED"].includes(
     cause.code,
   );
+}
+
+/**
+ * Another attempt would be refused by the link at once, and the document is young enough to say that the key has no other owner: a failing call
+ * costs no question to Redis then. A program that keeps calling for keys of a server that is away would ask it without a pause.
+ */
+function isKnownDown<T>(session: Session, view: View, call: Call<T>, cause: RingshiftError): boolean {
+  if (cause.code !== "NODE_DOWN" || session.view !== view || !session.isFresh(view)) return false;
+  const { node } = view.route(call.wire, call.hash);
+  return node.name === cause.node && session.transport.isDown?.(node) === true;
 }
 
 function withKey(error: RingshiftError, key: string): RingshiftError {

@@ -1,13 +1,16 @@
 /** The options of a client, each with its default. */
+import { checkDiscovery, type DiscoveryOptions } from "../discovery/options.ts";
 import { RingshiftError } from "../errors.ts";
-import { checkAccess, type ServerAccess } from "../memcached/access.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import type { NewNode } from "../migration/change.ts";
 import type { WhenIndexDown } from "../protocol/session.ts";
+import { nearest } from "../suggest.ts";
 import type { Compat } from "../topology/document.ts";
 import type { Serializer } from "./codec.ts";
 import { type Compression, checkCompression } from "./compress.ts";
 import type { OnNodeDown } from "./operate.ts";
 import type { OnRejoin } from "./rejoin.ts";
+import { checkTransport } from "./transport-options.ts";
 
 export interface ClientOptions {
   /** URL of the Redis that holds topology and index. Without it: a plain ketama client over `servers`, with no live change. */
@@ -17,6 +20,11 @@ export interface ClientOptions {
    * what Redis knows counts.
    */
   readonly servers?: readonly (string | NewNode)[];
+  /**
+   * Where the servers are named outside of ringshift: a servers file, a DNS name, AWS's configuration endpoint. Stands in for `servers`, and is
+   * looked at again and again: a difference is an event (`discovery`), applied only with its own `autoApply`.
+   */
+  readonly discovery?: DiscoveryOptions;
   /** Keeps several clusters apart on the same servers and Redis: keys go as `namespace:key`. Default: none, keys go as they are. */
   readonly namespace?: string;
   /** How ring points are placed. Default `ringshift`: exactly 160 points per unit of weight. The others reproduce the C libraries. */
@@ -25,6 +33,12 @@ export interface ClientOptions {
   readonly hashTags?: boolean;
   /** Keys that are too long go as the sha256 of their bytes instead of being refused. Default false. */
   readonly hashLongKeys?: boolean;
+  /**
+   * `base64`: keys may hold blanks, control characters and NUL too (as UTF-8, up to 186 bytes with the prefix). Such a key goes in base64 with
+   * the meta protocol's flag `b`, and memcached stores it decoded, so clients of other libraries that do the same find it. All other keys
+   * go as ever. Default: such keys are refused.
+   */
+  readonly binaryKeys?: "base64";
   /** Turns values into items and back where the default is not wanted. */
   readonly serializer?: Serializer;
   /** Compress values from a size on. Compressed values are read without this. Default: none is compressed. */
@@ -37,9 +51,16 @@ export interface ClientOptions {
   readonly ioTimeoutMs?: number;
   /** Commands that wait for one server or are in flight there, at most; more are refused with QUEUE_FULL. Default 100,000. */
   readonly queueLimit?: number;
+  /** Connections to each server, 1 to 64; a key always goes over the same one. Default 1, which is what one process needs. */
+  readonly connections?: number;
+  /**
+   * `binary`: data commands go by memjs, for servers that ask for SASL (memcached -S) or are older than the meta protocol. What that
+   * cannot do answers NOT_SUPPORTED (docs/commands.md); a cluster that is to change needs servers that speak meta too. Default `meta`.
+   */
+  readonly protocol?: "meta" | "binary";
   /** TLS to the servers (memcached -Z): `true`, or options of `tls.connect`. */
   readonly tls?: ServerAccess["tls"];
-  /** Who we are to servers that ask (memcached -Y). */
+  /** Who we are to servers that ask (memcached -Y; with `protocol: "binary"` SASL PLAIN, memcached -S). */
   readonly auth?: ServerAccess["auth"];
   /** What a read does whose server does not answer: reject with NODE_DOWN or TIMEOUT, or count as a miss. Writes always reject. Default `error`. */
   readonly onNodeDown?: OnNodeDown;
@@ -66,16 +87,20 @@ export interface ClientOptions {
 const KNOWN = new Set<string>([
   "redis",
   "servers",
+  "discovery",
   "namespace",
   "compat",
   "hashTags",
   "hashLongKeys",
+  "binaryKeys",
   "serializer",
   "compress",
   "timeoutMs",
   "connectTimeoutMs",
   "ioTimeoutMs",
   "queueLimit",
+  "connections",
+  "protocol",
   "tls",
   "auth",
   "onNodeDown",
@@ -90,10 +115,9 @@ const KNOWN = new Set<string>([
 export function checkOptions(options: ClientOptions): void {
   for (const name of Object.keys(options)) {
     if (!KNOWN.has(name)) {
-      throw new RingshiftError(
-        "INVALID_OPTION",
-        `createClient knows no option ${name}; it has ${[...KNOWN].join(", ")}.`,
-      );
+      const near = nearest(name, [...KNOWN]);
+      const hint = near === undefined ? `it has ${[...KNOWN].join(", ")}.` : `did you mean ${near}?`;
+      throw new RingshiftError("INVALID_OPTION", `createClient knows no option ${name}; ${hint}`);
     }
   }
   for (const name of ["timeoutMs", "connectTimeoutMs", "ioTimeoutMs"] as const) {
@@ -104,6 +128,9 @@ export function checkOptions(options: ClientOptions): void {
   }
   if (options.whenIndexDown !== undefined && !["mark", "reject"].includes(options.whenIndexDown)) {
     throw new RingshiftError("INVALID_OPTION", `whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);
+  }
+  if (options.binaryKeys !== undefined && options.binaryKeys !== "base64") {
+    throw new RingshiftError("INVALID_OPTION", `binaryKeys is "base64", not ${String(options.binaryKeys)}.`);
   }
   if (options.onNodeDown !== undefined && !["error", "miss"].includes(options.onNodeDown)) {
     throw new RingshiftError("INVALID_OPTION", `onNodeDown is "error" or "miss", not ${options.onNodeDown}.`);
@@ -121,9 +148,13 @@ export function checkOptions(options: ClientOptions): void {
     }
   }
   if (options.compress !== undefined) checkCompression(options.compress);
-  checkAccess(options);
-  if (options.redis === undefined && !options.servers?.length) {
-    throw new RingshiftError("INVALID_OPTION", "createClient needs `redis`, or `servers` for a plain ketama client.");
+  checkTransport(options);
+  if (options.discovery !== undefined) checkDiscovery(options.discovery, options.redis !== undefined);
+  if (options.redis === undefined && !options.servers?.length && options.discovery === undefined) {
+    throw new RingshiftError(
+      "INVALID_OPTION",
+      "createClient needs `redis`, or `servers` (or `discovery`) for a plain ketama client.",
+    );
   }
 }
 

@@ -7,7 +7,7 @@ import { MANAGED_KEY } from "../memcached/key.ts";
 import { LinkPool } from "../memcached/pool.ts";
 import { Session } from "../protocol/session.ts";
 import { systemClock } from "../protocol/system-clock.ts";
-import { View } from "../protocol/view.ts";
+import { prepareRings, View } from "../protocol/view.ts";
 import type { Compat, NodeRecord, TopologyDocument } from "../topology/document.ts";
 import type { Namespace } from "../topology/namespace.ts";
 import type { TopologyStore } from "../topology/store.ts";
@@ -25,12 +25,14 @@ export interface PlainOptions extends LinkTimes {
 
 /** A session over servers without fences, index or change. @throws RingshiftError CLUSTER_MANAGED when a server that answers is managed */
 export async function openPlain(options: PlainOptions): Promise<OpenSession> {
-  const limits = new ItemLimits({ access: options.access });
+  const limits = new ItemLimits({ access: options.access }, options.protocol);
   const health = options.health && healthOf(options.health, options.namespace, undefined);
   const pool = new LinkPool({
     connectTimeoutMs: options.connectTimeoutMs,
     timeoutMs: options.ioTimeoutMs,
     access: options.access,
+    connections: options.connections,
+    protocol: options.protocol,
     queueLimit: options.queueLimit,
     onDown: (node) => limits.forget(node),
     health: options.health && health && poolHealth(options.health, health),
@@ -39,7 +41,9 @@ export async function openPlain(options: PlainOptions): Promise<OpenSession> {
       : { commands: [metaGet(MANAGED_KEY)], check: ([reply]) => (reply?.status === "HD" ? managed() : undefined) },
   });
   health?.rejoin?.attach(pool);
-  const view = new View(plainDocument(options), "", 0, true);
+  const document = plainDocument(options);
+  await prepareRings(document);
+  const view = new View(document, "", 0, true);
   const recorder = new Recorder(noStore);
   const session = new Session(
     { namespace: options.namespace, transport: pool, store: noStore, clock: systemClock, recorder, limits },

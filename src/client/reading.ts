@@ -16,28 +16,42 @@ const NO_OPTIONS: CallOptions = {};
 export class Reader {
   readonly #core: Core;
   readonly #connections = new WeakMap<CasToken, ConnectionRef>();
-  readonly #answerGet: Answer<unknown>;
+  readonly #answerGet: Answer<unknown> = (replies, route, { key }) => this.answer(replies[0]!, route, key);
 
   constructor(core: Core) {
     this.#core = core;
-    this.#answerGet = (replies, route, { key }) => {
-      const reply = replies[0]!; // destructuring would ask for an iterator, at every read
-      if (reply.status === "EN" || (reply.flags === PLACEHOLDER_FLAGS && standsAsMiss(route, reply))) {
-        core.sawRead(key, false);
-        return undefined;
-      }
-      if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
-      const value = core.codec.decode(reply.value!, reply.flags ?? 0);
-      core.sawRead(key, true);
-      return value;
-    };
   }
 
   get<T>(key: string, { signal }: CallOptions = NO_OPTIONS, strict = false): Promise<T | undefined> {
-    const core = this.#core;
-    const call: Call<T | undefined> = core.call(key, false, true, (route) => this.#read<T>(call, route));
-    if (strict) (call as { strict: boolean }).strict = true;
+    const call = this.call<T>(key, strict);
     return signal === undefined ? this.#get(call) : abortable(signal, call, () => this.#get(call));
+  }
+
+  /** A new `get`, to be sent. @param startedAt where it belongs to a call that began earlier */
+  call<T>(key: string, strict: boolean, startedAt?: number): Call<T | undefined> {
+    const call: Call<T | undefined> = this.#core.call(key, false, true, (route) => this.#read<T>(call, route));
+    call.strict = strict;
+    if (startedAt !== undefined) call.startedAt = startedAt;
+    return call;
+  }
+
+  /** What the reply to a `get` means. @throws RingshiftError PROTOCOL_ERROR when the value is not what its flags say */
+  answer(reply: Reply, route: Route, key: string): unknown | typeof UNDECIDED {
+    const core = this.#core;
+    if (reply.status === "EN" || (reply.flags === PLACEHOLDER_FLAGS && standsAsMiss(route, reply))) {
+      core.sawRead(key, false);
+      return undefined;
+    }
+    if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
+    const { text, flags = 0 } = reply;
+    const value = text === undefined ? core.codec.decode(reply.value!, flags) : core.codec.decodeText(text, flags);
+    core.sawRead(key, true);
+    return value;
+  }
+
+  /** `answer`, for the direct way. */
+  answerGet<T>(): Answer<T | undefined> {
+    return this.#answerGet as Answer<T | undefined>;
   }
 
   gets<T>(key: string, { signal }: CallOptions = NO_OPTIONS): Promise<Versioned<T> | undefined> {
@@ -80,8 +94,10 @@ export class Reader {
   #get<T>(call: Call<T | undefined>): Promise<T | undefined> {
     const core = this.#core;
     const route = core.directRoute(call);
-    if (route === undefined) return core.operate(call);
-    return core.direct.send(route, call, [metaGet(call.wire, "v f")], this.#answerGet as Answer<T | undefined>);
+    const commands = [metaGet(call.wire, "v f")];
+    return route === undefined
+      ? core.direct.wait(call, commands, this.answerGet<T>(), core.codec.readsText)
+      : core.direct.send(route, call, commands, this.answerGet<T>(), core.codec.readsText);
   }
 
   async #read<T>(call: Call<T | undefined>, route: Route): Promise<T | undefined> {

@@ -10,9 +10,11 @@
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { metaDelete } from "../memcached/commands.ts";
+import type { Command } from "../memcached/exchange.ts";
 import type { FirstWords } from "../memcached/link.ts";
 import type { LinkPool } from "../memcached/pool.ts";
 import { type Endpoint, MAX_EXCHANGE_BYTES, MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
+import { ourKeys } from "../protocol/our-keys.ts";
 import type { DirtyKeys } from "../topology/dirty-keys.ts";
 import type { Namespace } from "../topology/namespace.ts";
 
@@ -97,15 +99,12 @@ export class Rejoin {
   }
 
   async #flush(node: Endpoint, exchange: FirstWords): Promise<void> {
-    let batch: string[] = [];
-    for await (const key of this.#pool!.dump(node)) {
-      if (!key.startsWith(this.#namespace.keyPrefix) || key.startsWith("ringshift:")) continue;
-      batch.push(key);
-      if (batch.length < MAX_EXCHANGE_COMMANDS * 16) continue;
-      await deleteKeys(exchange, batch);
-      batch = [];
-    }
-    await deleteKeys(exchange, batch);
+    const transport = {
+      dump: () => this.#pool!.dump(node),
+      exchange: (_: Endpoint, commands: readonly Command[]) => exchange(commands), // the link serves nothing else yet
+    };
+    const reach = { namespace: this.#namespace, transport };
+    for await (const keys of ourKeys(reach, node, MAX_EXCHANGE_COMMANDS * 16)) await deleteKeys(exchange, keys);
   }
 }
 

@@ -4,13 +4,12 @@
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { Recorder } from "../keyindex/recorder.ts";
-import type { ServerAccess } from "../memcached/access.ts";
 import { ItemLimits } from "../memcached/item-limits.ts";
-import { LinkPool } from "../memcached/pool.ts";
+import { LinkPool, type LinkPoolOptions } from "../memcached/pool.ts";
 import { caretake } from "../protocol/caretaker.ts";
 import { Session, type WhenIndexDown } from "../protocol/session.ts";
 import { systemClock } from "../protocol/system-clock.ts";
-import { View } from "../protocol/view.ts";
+import { prepareRings, View } from "../protocol/view.ts";
 import { DirtyKeys } from "../topology/dirty-keys.ts";
 import { allNodes } from "../topology/document.ts";
 import type { Namespace } from "../topology/namespace.ts";
@@ -23,11 +22,13 @@ const HEARTBEAT_MS = 1_000;
 /** Links to servers that have left close after this: stragglers of an older epoch may still need them. */
 const RETIRE_MS = 35_000;
 
-export interface LinkTimes {
+/** Tries to read the topology before an open fails, each as long as one Redis command may take. */
+const FIRST_READS = 3;
+
+export interface LinkTimes extends Pick<LinkPoolOptions, "access" | "connections" | "protocol"> {
   readonly connectTimeoutMs?: number | undefined;
   /** Per flush: a connection that does not answer within it is destroyed. */
   readonly ioTimeoutMs?: number | undefined;
-  readonly access?: ServerAccess | undefined;
   readonly health?: HealthOptions | undefined;
   /** Commands waiting and in flight per connection. */
   readonly queueLimit?: number | undefined;
@@ -59,7 +60,7 @@ export interface ManagedOptions extends LinkTimes {
 export async function openManaged(options: ManagedOptions): Promise<OpenSession> {
   const { namespace } = options;
   const store = new RedisStore(options.redis, namespace, options.redisTimeoutMs);
-  const limits = new ItemLimits({ access: options.access });
+  const limits = new ItemLimits({ access: options.access }, options.protocol);
   const health = options.health && healthOf(options.health, namespace, new DirtyKeys(store, namespace));
   let session: Session | undefined;
   const pool = new LinkPool({
@@ -68,13 +69,15 @@ export async function openManaged(options: ManagedOptions): Promise<OpenSession>
     connectTimeoutMs: options.connectTimeoutMs,
     timeoutMs: options.ioTimeoutMs,
     access: options.access,
+    connections: options.connections,
+    protocol: options.protocol,
     queueLimit: options.queueLimit,
     onDown: (node) => limits.forget(node),
     health: options.health && health && poolHealth(options.health, health),
   });
   health?.rejoin?.attach(pool);
   try {
-    const view = await firstView(store, pool, options.seed);
+    const view = await firstView(store, pool, options);
     session = new Session(
       {
         namespace,
@@ -100,9 +103,21 @@ export async function openManaged(options: ManagedOptions): Promise<OpenSession>
   }
 }
 
-async function firstView(store: RedisStore, pool: LinkPool, seed: ManagedOptions["seed"]): Promise<View> {
-  const askedAt = systemClock.now();
-  let snapshot = await store.read();
+/** A program that has just started is busy with itself, and so may its machine be: Redis gets more than one chance. */
+async function firstRead(store: RedisStore, most: number) {
+  for (let tries = 1; ; tries++) {
+    const askedAt = systemClock.now();
+    try {
+      return { snapshot: await store.read(), askedAt };
+    } catch (error) {
+      if (tries === most || !isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
+    }
+  }
+}
+
+async function firstView(store: RedisStore, pool: LinkPool, { seed, redisTimeoutMs }: ManagedOptions): Promise<View> {
+  // an operator's command has a time of its own for Redis, and its user waits
+  let { snapshot, askedAt } = await firstRead(store, redisTimeoutMs === undefined ? FIRST_READS : 1);
   if (snapshot.document === null && seed !== undefined) {
     await seed(store, pool);
     snapshot = await store.read();
@@ -113,6 +128,7 @@ async function firstView(store: RedisStore, pool: LinkPool, seed: ManagedOptions
       "Redis knows no cluster under this namespace: start one with `ringshift init ADDRESS...`, or give `servers`.",
     );
   }
+  await prepareRings(snapshot.document);
   return new View(snapshot.document, snapshot.runId, askedAt);
 }
 
@@ -159,7 +175,8 @@ async function keepUp(
     void beat().then(() => (caretaker && !stopped ? care() : undefined));
   }, HEARTBEAT_MS);
   store.subscribe(() => {
-    if (!stopped) void beat(); // also where a document of an unknown version is met
+    // also where a document of an unknown version is met; an F is cared for from here on, not from the next heartbeat
+    if (!stopped) void beat().then(() => (caretaker && !stopped ? care() : undefined));
   });
   await Promise.all([beat(), poll()]);
   return async () => {
@@ -183,7 +200,7 @@ async function heartbeat(session: Session, store: RedisStore, clientId: string):
     await session.observe(seen.document, seen.runId, askedAt);
   } catch (error) {
     if (!isRingshiftError(error)) throw error;
-    if (error.code === "REDIS_UNREACHABLE") session.redisFailed();
+    if (error.code === "REDIS_UNREACHABLE") session.redisFailed(askedAt);
     else session.refuse(error);
   }
 }

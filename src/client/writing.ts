@@ -1,16 +1,18 @@
 /** The commands that change values. */
 import { RingshiftError } from "../errors.ts";
-import { metaArithmetic, metaSet } from "../memcached/commands.ts";
+import { metaArithmetic } from "../memcached/commands.ts";
 import type { Reply } from "../memcached/exchange.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { Retry } from "../protocol/outcome.ts";
 import type { Route } from "../protocol/view.ts";
 import { abortable } from "./bound.ts";
+import { encode } from "./codec.ts";
 import type { Core } from "./core.ts";
 import { UNDECIDED } from "./direct.ts";
 import { extendCompressed } from "./extend-compressed.ts";
 import type { Call } from "./operate.ts";
 import type { Reader } from "./reading.ts";
+import { Storing } from "./storing.ts";
 import type { CallOptions, CasToken, CountOptions, WriteOptions } from "./types.ts";
 
 const MAX_U64 = 2n ** 64n - 1n;
@@ -19,14 +21,20 @@ const MAX_ROUNDS = 200;
 export class Writer {
   readonly #core: Core;
   readonly #reader: Reader;
+  readonly #storing: Storing;
 
   constructor(core: Core, reader: Reader) {
     this.#core = core;
     this.#reader = reader;
+    this.#storing = new Storing(core);
   }
 
   set(key: string, value: unknown, options: WriteOptions): Promise<true> {
-    return this.preparedSet(key, value, options)();
+    const { session } = this.#core;
+    const item = this.#core.item(key, value, options);
+    const call: Call<true> = this.#core.call(key, true, true, (route) => mutate.set(session, route, item));
+    if (options.signal === undefined) return this.#storing.send(call, item);
+    return abortable(options.signal, call, () => this.#storing.send(call, item));
   }
 
   /** A `set` that is checked, to be sent by calling what is returned. */
@@ -35,12 +43,7 @@ export class Writer {
     const { session } = core;
     const item = core.item(key, value, options);
     const call: Call<true> = core.call(key, true, true, (route) => mutate.set(session, route, item));
-    const send = () => {
-      const route = core.directRoute(call);
-      if (route === undefined || !mutate.canStoreAtOnce(session, route, item)) return core.operate(call);
-      const command = metaSet(call.wire, item.data, { flags: item.flags, ttl: item.exptime });
-      return core.direct.send(route, call, [command], answerSet);
-    };
+    const send = () => this.#storing.send(call, item);
     return options.signal === undefined ? send : () => abortable(options.signal, call, send);
   }
 
@@ -145,14 +148,9 @@ function wholeNumber(key: string, name: string, value: number | bigint): bigint 
 }
 
 function bytesOf(key: string, data: string | Uint8Array): Buffer {
-  if (typeof data === "string") return Buffer.from(data, "utf8");
+  if (typeof data === "string") return encode(data, key).data; // refuses what UTF-8 cannot express
   if (data instanceof Uint8Array) return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   throw new RingshiftError("INVALID_VALUE", "append and prepend take a string or bytes.", { key });
-}
-
-function answerSet(replies: readonly Reply[], route: Route): true {
-  mutate.expect(route, replies[0]!, "HD");
-  return true;
 }
 
 function answerRemove(replies: readonly Reply[], route: Route): boolean {

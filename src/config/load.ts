@@ -11,10 +11,12 @@ import { dirname, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
 import type { core } from "zod";
 import { isRingshiftError, RingshiftError } from "../errors.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { parseServersFile, Ring } from "../ring/index.ts";
+import { nearest } from "../suggest.ts";
 import { namespaceOf } from "../topology/namespace.ts";
+import { accessOf, type Resolve } from "./access.ts";
 import { LEAVES, type Leaf, type NodeSetting, type Settings, settingsSchema } from "./schema.ts";
-import { nearest } from "./suggest.ts";
 
 export const DEFAULT_FILE = "ringshift.yaml";
 
@@ -35,7 +37,9 @@ export interface Loaded {
   readonly nodes: readonly NodeSetting[] | undefined;
   /** By path, for every setting. */
   readonly origins: ReadonlyMap<string, Origin>;
-  /** The files that were read: the configuration's, then the servers file. */
+  /** How the servers are reached. */
+  readonly access: ServerAccess;
+  /** The files that are watched: the configuration's, then the servers file. */
   readonly files: readonly string[];
 }
 
@@ -61,15 +65,37 @@ export async function loadSettings(sources: Sources): Promise<Loaded> {
   const settings = check(given);
   const origins = new Map(LEAVES.map(({ path }) => [path, given.get(path)?.origin ?? "default"]));
   const files = text === undefined ? [] : [resolve(file)];
-  const nodes = await nodesOf(settings, text === undefined ? "." : dirname(file), files, origins);
-  return { settings, nodes, origins, files };
+  /** A file that the configuration names lies beside it; one that a variable or flag names is looked up from here. */
+  const beside = (path: string, name: string) =>
+    resolve(origins.get(path)?.startsWith(`${file}:`) ? dirname(file) : ".", name);
+  const nodes = await nodesOf(settings, beside, files, origins);
+  const access = await accessOf(settings, beside);
+  return { settings, nodes, origins, access, files };
 }
 
-const OWN_FLAGS = ["redis", "namespace", "data.host", "data.port", "admin.host", "admin.port", "observer.policy"];
+const NODE_KEYS = ["address", "name", "weight", "vnodes"];
+
+/** The settings with flags of their own. */
+const OWN_FLAGS: Readonly<Record<string, string>> = {
+  redis: "--redis",
+  namespace: "--namespace",
+  "data.host": "--data-host",
+  "data.port": "--data-port",
+  "admin.host": "--admin-host",
+  "admin.port": "--admin-port",
+  "observer.policy": "--observer-policy",
+  "tls.on": "--tls",
+  "tls.ca": "--tls-ca",
+  "tls.cert": "--tls-cert",
+  "tls.key": "--tls-key",
+  "tls.servername": "--tls-servername",
+  "auth.username": "--username",
+  "auth.file": "--auth-file",
+};
 
 /** The flag that a setting is given by. */
 function flagOf(path: string): string {
-  return OWN_FLAGS.includes(path) ? `--${path.replace(".", "-")}` : `--set ${path}`;
+  return OWN_FLAGS[path] ?? `--set ${path}`;
 }
 
 async function readText(file: string, required: boolean): Promise<string | undefined> {
@@ -87,7 +113,10 @@ function fromFile(file: string, text: string, given: Map<string, Given>): void {
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
   const lineOf = (offset: number) => counter.linePos(offset).line;
   const [error] = document.errors;
-  if (error !== undefined) throw invalid(`${file}:${lineOf(error.pos[0])}: ${error.message}`);
+  if (error !== undefined) {
+    const what = error.code === "MULTIPLE_DOCS" ? "the file is one document, without a second ---" : error.message;
+    throw invalid(`${file}:${lineOf(error.pos[0])}: ${what}`);
+  }
   const visit = (node: Node | null, prefix: string) => {
     if (node === null || (isScalar(node) && node.value === null)) return; // an empty file, an empty section
     if (!isMap(node))
@@ -120,6 +149,8 @@ function unknown(where: string, prefix: string, name: string): RingshiftError {
 
 function fromText({ kind }: Leaf, text: string): unknown {
   if (kind === "list") return text.split(",").map((part) => part.trim());
+  if (kind === "boolean" && /^(?:1|yes|true|on)$/i.test(text.trim())) return true;
+  if (kind === "boolean" && /^(?:0|no|false|off)$/i.test(text.trim())) return false;
   if (kind === "number" && /^[+-]?(?:\d+\.?\d*|\.\d+)$/.test(text.trim())) return Number(text);
   return text;
 }
@@ -133,6 +164,11 @@ function fromFlag(path: string, value: unknown): unknown {
     );
     throw invalid(
       `--set: unknown setting ${path}; ${near === undefined ? "see ringshift config show" : `did you mean ${near}?`}`,
+    );
+  }
+  if (path === "auth.password") {
+    throw invalid(
+      "A password on the command line can be read by every user: give RINGSHIFT_PASSWORD, or auth.file instead.",
     );
   }
   return typeof value === "string" ? fromText(leaf, value) : value;
@@ -166,20 +202,23 @@ function describe(issue: core.$ZodIssue, given: ReadonlyMap<string, Given>): Rin
   const inner = issue.code === "invalid_union" ? issue.errors.flat().sort((a, b) => rank(b) - rank(a))[0] : undefined;
   const deepest = inner ?? issue;
   const at = [...path, ...(inner?.path.map(String) ?? [])].join(".");
-  const keys = deepest.code === "unrecognized_keys" ? deepest.keys : undefined;
-  const near = keys && nearest(keys[0]!, ["address", "name", "weight", "vnodes"]);
-  const what =
-    keys === undefined
-      ? deepest.message
-      : `unknown key ${keys[0]}${near === undefined ? "" : `; did you mean ${near}?`}`;
-  return invalid(`${origin === undefined ? "" : `${origin}: `}${at}: ${what}`);
+  const what = deepest.code === "unrecognized_keys" ? `unknown key ${deepest.keys[0]}` : deepest.message;
+  const hint = suggestion(deepest, leaf && given.get(leaf.path)?.value);
+  return invalid(`${origin === undefined ? "" : `${origin}: `}${at}: ${what}${hint}`);
+}
+
+function suggestion(issue: core.$ZodIssue, value: unknown): string {
+  let near: string | undefined;
+  if (issue.code === "unrecognized_keys") near = nearest(issue.keys[0]!, NODE_KEYS);
+  else if (issue.code === "invalid_value" && typeof value === "string") near = nearest(value, issue.values.map(String));
+  return near === undefined ? "" : `; did you mean ${near}?`;
 }
 
 function rank(issue: core.$ZodIssue): number {
   return issue.code === "unrecognized_keys" ? Number.POSITIVE_INFINITY : issue.path.length;
 }
 
-async function nodesOf(settings: Settings, folder: string, files: string[], origins: ReadonlyMap<string, Origin>) {
+async function nodesOf(settings: Settings, beside: Resolve, files: string[], origins: ReadonlyMap<string, Origin>) {
   const { nodes, serversFile, spares } = settings;
   if (nodes !== undefined && serversFile !== undefined) {
     throw invalid(
@@ -187,7 +226,7 @@ async function nodesOf(settings: Settings, folder: string, files: string[], orig
     );
   }
   const named =
-    nodes ?? (serversFile === undefined ? undefined : await fromServersFile(resolve(folder, serversFile), files));
+    nodes ?? (serversFile === undefined ? undefined : await fromServersFile(beside("serversFile", serversFile), files));
   const all = [...(named ?? []), ...spares].map(({ address, name = address, weight, vnodes }) => ({
     name,
     weight,

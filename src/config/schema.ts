@@ -10,6 +10,7 @@ const port = z.int().min(0).max(65_535);
 const host = z.string().min(1).max(253);
 const milliseconds = z.int().min(1).max(3_600_000);
 const seconds = z.number().min(0).max(86_400);
+const file = z.string().min(1);
 const share = z.number().min(0).max(1);
 
 /** In its one spelling, port included. */
@@ -64,6 +65,31 @@ export const settingsSchema = z.strictObject({
     .optional()
     .describe("The cluster's servers. A change of the list is a migration."),
   serversFile: z.string().min(1).optional().describe("The same, from a servers file of ketama."),
+  tls: z
+    .strictObject({
+      on: z
+        .boolean()
+        .optional()
+        .describe("TLS to the servers (memcached -Z); on as well where another setting of it is given.")
+        .meta({ variable: "RINGSHIFT_TLS" }),
+      ca: file.optional().describe("Certificates that theirs has to be signed by, PEM."),
+      cert: file.optional().describe("Our own certificate, PEM; with tls.key."),
+      key: file.optional().describe("Its key, PEM."),
+      servername: host.optional().describe("Name that their certificates have to show."),
+    })
+    .prefault({}),
+  auth: z
+    .strictObject({
+      username: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("Who we are to servers that ask (memcached -Y).")
+        .meta({ variable: "RINGSHIFT_USERNAME" }),
+      password: z.string().min(1).optional().describe("Of auth.username.").meta({ variable: "RINGSHIFT_PASSWORD" }),
+      file: file.optional().describe("Both instead: one line, username:password."),
+    })
+    .prefault({}),
   spares: z.array(node).max(64).default([]).describe("Servers that the observer may add, in this order."),
   timeouts: z
     .strictObject({
@@ -88,8 +114,8 @@ export const settingsSchema = z.strictObject({
         .describe("Memory in use, of what would be left without the last spare, to take it out."),
       inAfterSeconds: seconds.default(600).describe("So long below it before a spare is taken out."),
       coolDownSeconds: seconds.default(60).describe("After a change, before the next one."),
-      minNodes: z.int().min(1).default(1),
-      maxNodes: z.int().min(1).max(4096).default(16),
+      minNodes: z.int().min(1).default(1).describe("The observer removes no node below this."),
+      maxNodes: z.int().min(1).max(4096).default(16).describe("The observer adds no node beyond this."),
     })
     .prefault({}),
   log: z
@@ -112,7 +138,7 @@ export interface Leaf {
   readonly path: string;
   /** `RINGSHIFT_OBSERVER_POLICY` */
   readonly variable: string;
-  readonly kind: "text" | "number" | "list";
+  readonly kind: "text" | "number" | "boolean" | "list";
   readonly description: string;
 }
 
@@ -120,7 +146,16 @@ interface JsonSchema {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly description?: string;
+  /** Where it is not made of the path. */
+  readonly variable?: string;
 }
+
+const KINDS: Readonly<Record<string, Leaf["kind"]>> = {
+  array: "list",
+  number: "number",
+  integer: "number",
+  boolean: "boolean",
+};
 
 /** All settings, in the order of the schema. */
 export const LEAVES: readonly Leaf[] = leavesOf(
@@ -132,9 +167,8 @@ function leavesOf(schema: JsonSchema, prefix: string): Leaf[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, property]): Leaf[] => {
     const path = `${prefix}${name}`;
     if (property.properties !== undefined) return leavesOf(property, `${path}.`);
-    const kind =
-      property.type === "array" ? "list" : /^(?:number|integer)$/.test(property.type ?? "") ? "number" : "text";
-    return [{ path, variable: variableOf(path), kind, description: property.description ?? "" }];
+    const { type = "", variable = variableOf(path), description = "" } = property;
+    return [{ path, variable, kind: KINDS[type] ?? "text", description }];
   });
 }
 

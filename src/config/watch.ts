@@ -3,7 +3,7 @@
  * folder) do them.
  *
  *   folder event ─┐
- *                 ├─► wait QUIET_MS ─► read ─► other bytes? ─► changed()
+ *                 ├─► wait QUIET_MS ─► read ─► other bytes, the same for QUIET_MS? ─► changed()
  *   every POLL_MS ┘
  *
  * It is the folder that is watched, not the file: a watch on a file stays with the inode that was replaced. Where the file system tells
@@ -13,6 +13,7 @@ import { createHash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Editors write in several steps, in ms. */
 const QUIET_MS = 100;
@@ -75,11 +76,22 @@ export class FileWatch {
     });
   }
 
+  /** Of contents that have stood for QUIET_MS: the poll may come while somebody is writing. */
+  async #settledDigest(): Promise<string> {
+    for (let now = await digest(this.#files); ; ) {
+      if (now === this.#seen || this.#closed) return now;
+      await sleep(QUIET_MS);
+      const again = await digest(this.#files);
+      if (again === now) return now;
+      now = again;
+    }
+  }
+
   #look(): void {
     this.#work = this.#work.then(async () => {
       if (this.#closed) return;
-      const now = await digest(this.#files);
-      if (now === this.#seen) return;
+      const now = await this.#settledDigest();
+      if (now === this.#seen || this.#closed) return;
       this.#seen = now;
       await this.#changed();
     });

@@ -15,17 +15,34 @@ import { RecordedKeys } from "./recorded-keys.ts";
 /** `down`: Redis does not answer; the write has to mark the server's fence instead. */
 export type Recording = "recorded" | "down";
 
+/** Told what Redis says of the batch that its key went in. */
+export interface Waiter {
+  /** @param id of the document that Redis had then: another than the view's means that the entry does not count */
+  listed(id: string | null): void;
+  notListed(error: unknown): void;
+}
+
 interface Batch {
   readonly generation: number;
   readonly points: Map<number, string[]>;
   readonly answered: Promise<string | null>;
+  readonly waiters: Waiter[];
 }
+
+/**
+ * Calls of Redis under way at a time. Keys that come meanwhile wait for one of them to return and then go together: at most half a round trip
+ * later, and in fewer calls.
+ */
+const MAX_CALLS = 2;
 
 export class Recorder {
   readonly #store: TopologyStore;
   readonly #recorded: RecordedKeys;
   readonly #turn: () => Promise<void>;
   #batch: Batch | undefined;
+  /** Calls under way. */
+  #calls = 0;
+  #next: NextCall | undefined;
 
   /** @param turn resolves at the end of the present turn of the event loop: what is asked for until then is one batch */
   constructor(store: TopologyStore, recorded = new RecordedKeys(), turn = endOfTurn) {
@@ -43,18 +60,29 @@ export class Recorder {
   async record(session: Session, view: View, key: string, hash: number, point: number): Promise<Recording> {
     if (this.#recorded.has(key, hash)) return "recorded";
     if (session.redisDown) return "down";
+    const askedAt = session.clock.now();
     let id: string | null;
     try {
-      id = await this.#add(view.document.generation, point, key);
+      id = await this.#add(view.document.generation, point, key).answered;
     } catch (error) {
       if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
-      session.redisFailed();
+      if (!session.redisFailed(askedAt)) throw new Retry(error);
       return "down";
     }
     if (id !== view.document.id) throw new Retry();
-    // the view may have changed since the reply, and the memory with it
-    if (session.view === view) this.#recorded.add(key, view.document.epoch);
+    this.remember(session, view, key, hash);
     return "recorded";
+  }
+
+  /** `record` without a promise a key: the waiter is told. */
+  list(view: View, key: string, point: number, waiter: Waiter): void {
+    this.#add(view.document.generation, point, key).waiters.push(waiter);
+  }
+
+  /** The key was listed under the view, whose id Redis had. */
+  remember(session: Session, view: View, key: string, hash: number): void {
+    // the view may have changed since the reply, and the memory with it
+    if (session.view === view) this.#recorded.add(key, hash, view.document.epoch);
   }
 
   /** Redis may have lost entries: record everything anew. */
@@ -77,26 +105,84 @@ export class Recorder {
     }
   }
 
-  #add(generation: number, point: number, key: string): Promise<string | null> {
+  #add(generation: number, point: number, key: string): Batch {
     if (this.#batch?.generation !== generation) this.#batch = this.#newBatch(generation);
-    const { points, answered } = this.#batch;
+    const { points } = this.#batch;
     const keys = points.get(point);
     if (keys === undefined) points.set(point, [key]);
     else keys.push(key);
-    return answered;
+    return this.#batch;
   }
 
   #newBatch(generation: number): Batch {
     const points = new Map<number, string[]>();
-    const answered = this.#turn().then(() => {
-      if (this.#batch === batch) this.#batch = undefined;
-      return this.#store.record(
-        generation,
-        Array.from(points, ([point, keys]) => ({ point, keys })),
-      );
-    });
-    const batch = { generation, points, answered };
-    return batch;
+    const waiters: Waiter[] = [];
+    const answered = this.#send(generation, points);
+    answered.then(
+      (id) => tell(waiters, (waiter) => waiter.listed(id)),
+      (error: unknown) => tell(waiters, (waiter) => waiter.notListed(error)),
+    );
+    return { generation, points, waiters, answered };
+  }
+
+  async #send(generation: number, points: Map<number, string[]>): Promise<string | null> {
+    await this.#turn();
+    try {
+      while (this.#calls >= MAX_CALLS) await this.#callEnded(); // one that failed fails this batch too, without a wait of its own
+    } finally {
+      if (this.#batch?.points === points) this.#batch = undefined; // nobody joins it any more, failed or not
+    }
+    this.#calls++;
+    try {
+      const entries = Array.from(points, ([point, keys]) => ({ point, keys }));
+      const id = await this.#store.record(generation, entries);
+      this.#end((ended) => ended.resolve());
+      return id;
+    } catch (error) {
+      this.#end((ended) => ended.reject(error));
+      throw error;
+    }
+  }
+
+  /** Settles as the next call that ends. */
+  #callEnded(): Promise<void> {
+    this.#next ??= nextCall();
+    return this.#next.promise;
+  }
+
+  #end(settle: (next: NextCall) => void): void {
+    this.#calls--;
+    const next = this.#next;
+    this.#next = undefined;
+    if (next !== undefined) settle(next);
+  }
+}
+
+interface NextCall {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function nextCall(): NextCall {
+  let [resolve, reject] = [() => {}, (_: unknown) => {}];
+  const promise = new Promise<void>((onDone, onError) => {
+    resolve = onDone;
+    reject = onError;
+  });
+  return { promise, resolve, reject };
+}
+
+/** An error that a waiter throws must not keep the others from being told; it surfaces as uncaught. */
+function tell(waiters: readonly Waiter[], how: (waiter: Waiter) => void): void {
+  for (const waiter of waiters) {
+    try {
+      how(waiter);
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /** How a server is reached: plain or TLS, TCP or a unix socket, and who we are to it. */
-import { connect, isIP, type Socket } from "node:net";
+import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { RingshiftError } from "../errors.ts";
 import type { Address } from "./address.ts";
@@ -17,10 +17,21 @@ export interface ServerAccess {
   readonly auth?: Credentials | undefined;
 }
 
-/** Begins to connect; `onReady` is called when the socket carries bytes, its TLS handshake included. */
-export function openSocket(address: Address, { tls }: ServerAccess, onReady?: () => void): Socket {
+/** Bytes read at a time by whoever gives `onBytes`. */
+const READ_BYTES = 64 * 1024;
+
+/**
+ * Begins to connect; `onReady` is called when the socket carries bytes, its TLS handshake included. With `onBytes` what arrives goes there, in
+ * one buffer that is used again and again, and there are no `data` events: no 64 KiB to allocate and no turn through the stream at each read.
+ */
+export function openSocket(
+  address: Address,
+  { tls }: ServerAccess,
+  onReady?: () => void,
+  onBytes?: (length: number, buffer: Buffer) => void,
+): Socket {
   const { host, port, path } = address;
-  const target = path === undefined ? { host, port } : { path };
+  const target = { ...(path === undefined ? { host, port } : { path }), ...(onBytes && { onread: reader(onBytes) }) };
   if (tls === undefined || tls === false) {
     const socket = connect({ ...target, noDelay: true });
     if (onReady !== undefined) socket.once("connect", onReady);
@@ -31,6 +42,15 @@ export function openSocket(address: Address, { tls }: ServerAccess, onReady?: ()
   socket.setNoDelay(true);
   if (onReady !== undefined) socket.once("secureConnect", onReady);
   return socket;
+}
+
+function reader(onBytes: (length: number, buffer: Buffer) => void): OnReadOpts {
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  const callback = (length: number): boolean => {
+    onBytes(length, buffer);
+    return true;
+  };
+  return { buffer, callback };
 }
 
 /** The first command on a connection to a server that wants to know who we are; it answers STORED. */

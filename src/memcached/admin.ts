@@ -1,6 +1,7 @@
 /** Questions to one server over a short connection of their own. */
-import { isRingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { type LineOptions, LineSession } from "./line-session.ts";
+import { speaksBinary } from "./speaks-binary.ts";
 
 export { type MetadumpOptions, metadump } from "./metadump.ts";
 
@@ -47,9 +48,14 @@ export interface ServerProbe {
   readonly pid: number | undefined;
 }
 
-/** @throws RingshiftError NODE_DOWN, TIMEOUT, PROTOCOL_ERROR where there is no memcached of any kind */
+/**
+ * @throws RingshiftError NODE_DOWN, TIMEOUT, PROTOCOL_ERROR where there is no memcached of any kind, META_REQUIRED where one speaks the binary
+ * protocol alone
+ */
 export async function probeServer(address: string, options?: LineOptions): Promise<ServerProbe> {
-  const text = await version(address, options);
+  const text = await version(address, options).catch(async (error: unknown) => {
+    throw (await speaksBinary(address, options)) ? binaryOnly(address, error) : error;
+  });
   // A proxy may close the connection on what it does not know, so each question has its own.
   const [noop] = await unlessRefused(
     () => withSession(address, options, (session) => session.ask("mn", () => true)),
@@ -69,6 +75,14 @@ export async function probeServer(address: string, options?: LineOptions): Promi
     currItems: numberOf(general.get("curr_items")),
     pid: numberOf(general.get("pid")),
   };
+}
+
+function binaryOnly(address: string, cause: unknown): RingshiftError {
+  return new RingshiftError(
+    "META_REQUIRED",
+    `${address} speaks the binary protocol alone (SASL): it cannot be part of a cluster that changes; a client without Redis can use it.`,
+    { node: address, cause },
+  );
 }
 
 async function askVersion(session: LineSession): Promise<string> {

@@ -3,10 +3,13 @@
  *
  * `exptime` and `ttl` are what `exptimeOf` returns. CAS numbers are decimal text as they stand in a Reply. A line that memcached refuses
  * as malformed can leave its data block to be read as commands, so whatever is not known to be a number in range is checked here.
+ * Binary keys (key.ts) go in base64 with the flag `b`, which the classic commands do not have: for them those are their meta likes.
  * Source: doc/protocol.txt of memcached 1.6.18.
  */
 import { RingshiftError } from "../errors.ts";
-import type { Command } from "./exchange.ts";
+import type { Command, Reply } from "./exchange.ts";
+import { isTextKey } from "./key.ts";
+import { TextCommand } from "./text-block.ts";
 
 /** Client flags of a placeholder: "RSPH". An item with these flags is a placeholder whatever its length. */
 export const PLACEHOLDER_FLAGS = 0x52535048;
@@ -39,12 +42,14 @@ export function exptimeOf(ttlSeconds: number, nowSeconds: number): number {
 
 /** `mg`: flags as in the protocol text, for example `"v t f c"`. Without any, `HD` says that the item is there. */
 export function metaGet(key: string, flags = ""): Command {
-  return command(flags === "" ? `mg ${key}` : `mg ${key} ${flags}`);
+  const name = named(key);
+  return command(flags === "" ? `mg ${name}` : `mg ${name} ${flags}`);
 }
 
 /** `mg T`: gives the item a new expiry, and reads what `flags` ask for. Does not change its CAS. */
 export function metaTouch(key: string, ttl: number, flags = ""): Command {
-  return command(flags === "" ? `mg ${key} T${integer(ttl)}` : `mg ${key} T${integer(ttl)} ${flags}`);
+  const name = named(key);
+  return command(flags === "" ? `mg ${name} T${integer(ttl)}` : `mg ${name} T${integer(ttl)} ${flags}`);
 }
 
 export interface MetaSetOptions {
@@ -60,13 +65,14 @@ export interface MetaSetOptions {
   readonly returnCas?: boolean | undefined;
 }
 
-/** `ms`. Beware: when it fails for lack of memory or size, memcached deletes the item that was there. */
-export function metaSet(key: string, data: Buffer, options: MetaSetOptions): Command {
-  let line = `ms ${key} ${data.length} T${integer(options.ttl)} F${uint32(options.flags)}`;
+/** `ms`; data as a string is short ASCII (`isShortAscii`). Beware: when it fails for lack of memory or size, memcached deletes the item that was there. */
+export function metaSet(key: string, data: Buffer | string, options: MetaSetOptions): Command {
+  const name = isTextKey(key) ? `${key} ${data.length}` : `${base64(key)} ${data.length} b`;
+  let line = `ms ${name} T${integer(options.ttl)} F${uint32(options.flags)}`;
   if (options.mode !== undefined && options.mode !== "S") line += ` M${options.mode}`;
   if (options.cas !== undefined) line += ` C${casNumber(options.cas)}`;
   if (options.returnCas === true) line += " c";
-  return { line, data };
+  return typeof data === "string" ? new TextCommand(line, data) : { line, data, text: undefined };
 }
 
 export interface MetaDeleteOptions {
@@ -78,7 +84,7 @@ export interface MetaDeleteOptions {
 
 /** `md`. */
 export function metaDelete(key: string, options: MetaDeleteOptions = {}): Command {
-  let line = `md ${key}`;
+  let line = `md ${named(key)}`;
   if (options.cas !== undefined) line += ` C${casNumber(options.cas)}`;
   if (options.staleTtl !== undefined) line += ` I T${integer(options.staleTtl)}`;
   return command(line);
@@ -94,7 +100,7 @@ export interface MetaArithmeticOptions {
 
 /** `ma`: answers `VA` with the new value in decimal; wraps at 2^64, stops at 0. A non-numeric item is `CLIENT_ERROR`. */
 export function metaArithmetic(key: string, options: MetaArithmeticOptions): Command {
-  let line = `ma ${key} D${uint64(options.delta)} v`;
+  let line = `ma ${named(key)} D${uint64(options.delta)} v`;
   if (options.decrement === true) line += " MD";
   if (options.cas !== undefined) line += ` C${casNumber(options.cas)}`;
   return command(line);
@@ -105,8 +111,9 @@ export function metaNoop(): Command {
   return command("mn");
 }
 
-/** Classic `add`: stores if nothing is there. A failure leaves what was there. */
+/** Classic `add`: stores if nothing is there. A failure leaves what was there; on a binary key it is an `ms`, with its words and its failure. */
 export function classicAdd(key: string, flags: number, exptime: number, data: Buffer): Command {
+  if (!isTextKey(key)) return metaSet(key, data, { mode: "E", flags, ttl: exptime });
   return { line: `add ${key} ${uint32(flags)} ${integer(exptime)} ${data.length}`, data };
 }
 
@@ -115,9 +122,15 @@ export function classicSet(key: string, flags: number, exptime: number, data: Bu
   return { line: `set ${key} ${uint32(flags)} ${integer(exptime)} ${data.length}`, data };
 }
 
-/** Classic `cas`: the one conditional store that leaves the item when the new value is too large. */
+/** Classic `cas`: the one conditional store that leaves the item when the new value is too large. On a binary key it is an `ms`. */
 export function classicCas(key: string, flags: number, exptime: number, cas: string, data: Buffer): Command {
+  if (!isTextKey(key)) return metaSet(key, data, { cas, flags, ttl: exptime });
   return { line: `cas ${key} ${uint32(flags)} ${integer(exptime)} ${data.length} ${casNumber(cas)}`, data };
+}
+
+/** `classicAdd` or `classicCas` has stored. */
+export function isStored({ status }: Reply): boolean {
+  return status === "STORED" || status === "HD";
 }
 
 /** Classic `append`: keeps the item's flags and expiry. */
@@ -130,8 +143,17 @@ export function classicPrepend(key: string, data: Buffer): Command {
   return { line: `prepend ${key} 0 0 ${data.length}`, data };
 }
 
+/** The key as a meta command has it, with its flag. */
+function named(key: string): string {
+  return isTextKey(key) ? key : `${base64(key)} b`;
+}
+
+function base64(key: string): string {
+  return Buffer.from(key, "latin1").toString("base64");
+}
+
 function command(line: string): Command {
-  return { line, data: undefined };
+  return { line, data: undefined, text: undefined };
 }
 
 function integer(value: number): number {

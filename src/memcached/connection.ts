@@ -13,7 +13,8 @@ import { type Address, formatAddress } from "./address.ts";
 import type { Command, ConnectionRef, Exchanged, FenceReading, Reply } from "./exchange.ts";
 import { readFence } from "./fence.ts";
 import { Fifo } from "./fifo.ts";
-import { encodeFlush, encodeRecords, type Flush, type Pending, takeReply } from "./flush.ts";
+import { encodeFlush, encodeRecords, type Flush, nextItem, type Pending, takeReply } from "./flush.ts";
+import type { Carrier } from "./link-options.ts";
 import { ReplyParser } from "./parser.ts";
 import { MAX_RECORD_BYTES, RecordWriter } from "./record-writer.ts";
 import { ExchangeError } from "./transport.ts";
@@ -33,18 +34,18 @@ export interface ConnectionTarget {
 }
 
 export interface ConnectionHooks {
-  onOpen(connection: Connection): void;
+  onOpen(connection: Carrier): void;
   /** The socket takes flushes again. */
-  onDrain(connection: Connection): void;
+  onDrain(connection: Carrier): void;
   /** Once, before the flushes in flight are failed. */
-  onClosed(connection: Connection, error: RingshiftError): void;
+  onClosed(connection: Carrier, error: RingshiftError): void;
 }
 
 type MutableRef = { -readonly [Field in keyof ConnectionRef]: ConnectionRef[Field] };
 
 let lastId = 0;
 
-export class Connection {
+export class Connection implements Carrier {
   readonly #target: ConnectionTarget;
   readonly #hooks: ConnectionHooks;
   readonly #ref: MutableRef = { id: ++lastId, incarnation: undefined };
@@ -63,19 +64,23 @@ export class Connection {
   constructor(target: ConnectionTarget, hooks: ConnectionHooks) {
     this.#target = target;
     this.#hooks = hooks;
-    this.#parser = new ReplyParser((reply) => this.#onReply(reply));
-    this.#socket = openSocket(target.address, target.access, () => {
+    this.#parser = new ReplyParser(
+      (reply) => this.#onReply(reply),
+      (flags) => this.#wantsText(flags),
+    );
+    const onOpen = () => {
       clearTimeout(this.#timer);
       this.#timer = undefined;
       hooks.onOpen(this);
-    });
+    };
+    const onBytes = (length: number, buffer: Buffer) => this.#onBytes(length, buffer);
+    this.#socket = openSocket(target.address, target.access, onOpen, onBytes);
     this.#records = target.access.tls ? new RecordWriter(this.#socket) : undefined;
     this.#socket.setKeepAlive(true, KEEP_ALIVE_MS);
     this.#timer = setTimeout(
       () => this.#fail("NODE_DOWN", `no connection within ${target.connectTimeoutMs} ms`),
       target.connectTimeoutMs,
     );
-    this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("drain", () => hooks.onDrain(this));
     this.#socket.on("error", (error) => this.#fail("NODE_DOWN", describe(error), error));
     this.#socket.on("end", () => this.#fail("NODE_DOWN", "the server closed the connection"));
@@ -145,12 +150,17 @@ export class Connection {
     for (const flush of lost) failAll(flush.items, failure);
   }
 
-  #onData(chunk: Buffer): void {
+  #onBytes(length: number, buffer: Buffer): void {
     try {
-      this.#parser.push(chunk);
+      this.#parser.push(buffer, length);
     } catch (error) {
       this.#fail("PROTOCOL_ERROR", describe(error), error);
     }
+  }
+
+  #wantsText(flags: number): boolean {
+    const flush = this.#flushes.peek();
+    return (flush && nextItem(flush)?.asText?.(flags)) ?? false;
   }
 
   #onReply(reply: Reply): void {
@@ -231,7 +241,7 @@ export function failAll(items: readonly Pending[], failure: ExchangeError): void
 }
 
 /** A callback that throws must not keep the others from being told. Its error surfaces as uncaught, as a timer's would. */
-function settleSafely(item: Pending, failure: ExchangeError | undefined, result: Exchanged | undefined): void {
+export function settleSafely(item: Pending, failure: ExchangeError | undefined, result: Exchanged | undefined): void {
   try {
     item.settle(failure, result);
   } catch (error) {

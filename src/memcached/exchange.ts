@@ -10,6 +10,8 @@ export interface Command {
   readonly line: string;
   /** The data block, without its CR LF. Its length stands in `line`. */
   readonly data?: Buffer | undefined;
+  /** The data block as text, where it is ASCII; `data` is then made when it is asked for. */
+  readonly text?: string | undefined;
 }
 
 /** One reply. Meta flags are parsed into fields; what a reply did not carry is undefined. */
@@ -21,6 +23,8 @@ export interface Reply {
   readonly status: string;
   /** The value block of a `VA` reply. The Buffer is the receiver's own: it shares no memory with other replies. */
   readonly value: Buffer | undefined;
+  /** The value block as UTF-8 text instead of `value`, where the exchange asked for that (`Pending.asText`). */
+  readonly text?: string | undefined;
   /** f: client flags, an unsigned 32-bit number. */
   readonly flags: number | undefined;
   /** c: the CAS number, in decimal; 64 bits, so kept as text. */

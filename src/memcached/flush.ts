@@ -24,7 +24,10 @@ export interface Pending {
   readonly mayFlush: (() => boolean) | undefined;
   /** Bytes of its commands on the wire. */
   readonly bytes: number;
-  readonly replies: Reply[];
+  /** In the order of the commands, as they come. */
+  replies: Reply[];
+  /** Values with these client flags are wanted as text. Undefined: none. */
+  readonly asText: ((flags: number) => boolean) | undefined;
 }
 
 export interface Flush {
@@ -32,6 +35,8 @@ export interface Flush {
   readonly tail: Command | undefined;
   /** Commands, the tail included. */
   readonly commands: number;
+  /** Some of the items may be sent over one connection only, or have a gate of their own. */
+  readonly guarded: boolean;
   /** Replies still to come. */
   missing: number;
   /** Index of the item whose reply comes next. */
@@ -50,9 +55,17 @@ export function newPending(
   settle: Settle,
   mayFlush?: (() => boolean) | undefined,
 ): Pending {
+  return { commands, on, settle, mayFlush, bytes: bytesOf(commands), replies: NO_REPLIES, asText: undefined };
+}
+
+/** What `Pending.replies` begins as. Never pushed to: the first reply makes an array, so that a lone one has no room for seventeen. */
+export const NO_REPLIES: Reply[] = [];
+
+/** What commands take on the wire. */
+export function bytesOf(commands: readonly Command[]): number {
   let bytes = 0;
-  for (const command of commands) bytes += commandBytes(command);
-  return { commands, on, settle, mayFlush, bytes, replies: [] };
+  for (let i = 0; i < commands.length; i++) bytes += commandBytes(commands[i]!);
+  return bytes;
 }
 
 /** Takes as many exchanges from the queue as one flush holds: at least one, whatever its size, and none split. */
@@ -72,21 +85,32 @@ export function packFlush(queue: Fifo<Pending>, fence: Command | undefined): Flu
 
 export function newFlush(items: readonly Pending[], fence: Command | undefined): Flush {
   let commands = 0;
-  for (const item of items) commands += item.commands.length;
+  let guarded = false;
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i]!;
+    commands += item.commands.length;
+    guarded ||= item.on !== undefined || item.mayFlush !== undefined;
+  }
   // Something must come back, or nobody knows when the flush is over.
   const tail = fence ?? (commands === 0 ? NOOP : undefined);
   if (tail !== undefined) commands++;
-  return { items, tail, commands, missing: commands, cursor: 0, deadlineMs: 0 };
+  return { items, tail, commands, guarded, missing: commands, cursor: 0, deadlineMs: 0 };
+}
+
+/** Whose reply comes next; undefined: the tail's. */
+export function nextItem(flush: Flush): Pending | undefined {
+  let item = flush.items[flush.cursor];
+  while (item !== undefined && item.replies.length === item.commands.length) item = flush.items[++flush.cursor];
+  return item;
 }
 
 /** Deals out the next reply. True when it was the last one: of the tail, where the flush has one. */
 export function takeReply(flush: Flush, reply: Reply): boolean {
   flush.missing--;
-  for (let item = flush.items[flush.cursor]; item !== undefined; item = flush.items[++flush.cursor]) {
-    if (item.replies.length < item.commands.length) {
-      item.replies.push(reply);
-      break;
-    }
+  const item = nextItem(flush);
+  if (item !== undefined) {
+    if (item.replies === NO_REPLIES) item.replies = [reply];
+    else item.replies.push(reply);
   }
   return flush.missing === 0;
 }
@@ -95,8 +119,16 @@ export function takeReply(flush: Flush, reply: Reply): boolean {
 export function encodeFlush(flush: Flush): (string | Buffer)[] {
   const pieces: (string | Buffer)[] = [];
   let text = "";
-  for (const item of flush.items) {
-    for (const { line, data } of item.commands) {
+  const { items } = flush;
+  for (let i = 0; i < items.length; i++) {
+    const { commands } = items[i]!;
+    for (let j = 0; j < commands.length; j++) {
+      const command = commands[j]!;
+      if (command.text !== undefined) {
+        text += `${command.line}\r\n${command.text}\r\n`;
+        continue;
+      }
+      const { line, data } = command;
       text += `${line}\r\n`;
       if (data === undefined) continue;
       if (data.length < OWN_WRITE_BYTES) {
@@ -131,6 +163,8 @@ export function encodeRecords(flush: Flush, maxBytes: number): Buffer[] {
   return pieces;
 }
 
-function commandBytes({ line, data }: Command): number {
+function commandBytes(command: Command): number {
+  if (command.text !== undefined) return command.line.length + command.text.length + 4;
+  const { line, data } = command;
   return data === undefined ? line.length + 2 : line.length + data.length + 4;
 }

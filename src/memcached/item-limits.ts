@@ -6,6 +6,7 @@
 import { RingshiftError } from "../errors.ts";
 import { stats } from "./admin.ts";
 import type { LineOptions } from "./line-session.ts";
+import type { PoolProtocol } from "./pool-protocol.ts";
 import type { Endpoint } from "./transport.ts";
 
 /** memcached refuses a smaller -I. */
@@ -15,12 +16,14 @@ const OVERHEAD = 63;
 
 export class ItemLimits {
   readonly #line: LineOptions;
+  readonly #protocol: PoolProtocol | undefined;
   readonly #limits = new Map<string, number>();
   readonly #asking = new Map<string, Promise<number>>();
 
-  /** @param line how to ask a server */
-  constructor(line: LineOptions = {}) {
+  /** @param line how to ask a server, in lines of text unless a protocol is given */
+  constructor(line: LineOptions = {}, protocol?: PoolProtocol) {
     this.#line = line;
+    this.#protocol = protocol;
   }
 
   /**
@@ -50,9 +53,9 @@ export class ItemLimits {
   #ask(node: Endpoint): Promise<number> {
     let asking = this.#asking.get(node.address);
     if (asking === undefined) {
-      asking = stats(node.address, "settings", this.#line)
+      asking = (this.#protocol?.admin(node.address).stats("settings") ?? stats(node.address, "settings", this.#line))
         .then((settings) => {
-          const limit = Number(settings.get("item_size_max") ?? Number.POSITIVE_INFINITY);
+          const limit = limitOf(node, settings.get("item_size_max"));
           this.#limits.set(node.address, limit);
           return limit;
         })
@@ -61,6 +64,15 @@ export class ItemLimits {
     }
     return asking;
   }
+}
+
+/** A server that does not tell has none that we know of. */
+function limitOf({ name }: Endpoint, text: string | undefined): number {
+  if (text === undefined) return Number.POSITIVE_INFINITY;
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new RingshiftError("PROTOCOL_ERROR", `${name}: item_size_max is no number: ${JSON.stringify(text)}`, {
+    node: name,
+  });
 }
 
 function compare(node: Endpoint, size: number, limit: number, valueBytes: number): void {

@@ -1,7 +1,9 @@
 /** What a link is told when it is made. */
 import type { RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "./access.ts";
-import type { Command, Exchanged, Reply } from "./exchange.ts";
+import type { ConnectionHooks, ConnectionTarget } from "./connection.ts";
+import type { Command, ConnectionRef, Exchanged, Reply } from "./exchange.ts";
+import type { Flush, Pending, Settle } from "./flush.ts";
 
 /** Sent first on every new connection, before anything queued. */
 export interface Handshake {
@@ -23,6 +25,40 @@ export interface Health {
   readonly onUp?: (() => void) | undefined;
 }
 
+/** One connection as its link uses it, whatever protocol it speaks. It is never repaired: what goes wrong ends it. */
+export interface Carrier {
+  readonly ref: ConnectionRef;
+  /** Commands that were written and not answered, tails included. */
+  readonly inFlight: number;
+  /** True once anything was answered. */
+  readonly productive: boolean;
+  /** False while the socket holds too much already. */
+  readonly writable: boolean;
+  /** Hands a flush to the socket. Every exchange in it is settled exactly once from here on. */
+  write(flush: Flush): void;
+  /** Takes no further flush, and closes when the ones in flight are answered or have timed out. */
+  finish(error: RingshiftError): void;
+  /** Closes now; what is in flight fails with `error`, as sent. */
+  destroy(error: RingshiftError): void;
+}
+
+/** Begins to connect. */
+export type OpenCarrier = (target: ConnectionTarget, hooks: ConnectionHooks) => Carrier;
+
+/** What the rest of ringshift has of a server's link, or of several to the same server. See `Link` for the contracts. */
+export interface NodeLink {
+  readonly connection: ConnectionRef | undefined;
+  readonly inFlight: number;
+  readonly waiting: number;
+  readonly down: boolean;
+  submit(commands: readonly Command[], on: ConnectionRef | undefined, settle: Settle, mayFlush?: () => boolean): void;
+  enqueue(item: Pending): void;
+  exchange(commands: readonly Command[], on?: ConnectionRef, mayFlush?: () => boolean): Promise<Exchanged>;
+  suspect(): void;
+  retry(): void;
+  close(): Promise<void>;
+}
+
 export interface LinkOptions {
   /** Name of the node, for errors. */
   readonly name: string;
@@ -31,6 +67,8 @@ export interface LinkOptions {
   /** Wire key of the fence item that every flush ends with a get of. Without: no fence is read (a plain client). */
   readonly fenceKey?: string | undefined;
   readonly access?: ServerAccess | undefined;
+  /** How a connection is made. Default: one that speaks the meta protocol. */
+  readonly connect?: OpenCarrier | undefined;
   readonly handshake?: Handshake | undefined;
   /** Rule T: asked right before a flush is handed to the socket. False: its exchanges fail unsent with `gate` set. */
   readonly mayFlush?: (() => boolean) | undefined;

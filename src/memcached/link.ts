@@ -1,7 +1,7 @@
 /**
  * The link to one Memcached server: a queue in front of at most one connection, reconnecting by itself.
  *
- *     submit --> queue --(next tick)--> flush --> connection --> settle
+ *     submit --> queue --(end of turn)--> flush --> connection --> settle
  *
  *     idle --submit--> opening --connected, handshake done--> ready
  *      ^                  | failed                              | broken
@@ -23,23 +23,26 @@ import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
 import { newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
 import { handshakesOf } from "./handshake.ts";
-import type { FirstWords, Handshake, LinkOptions } from "./link-options.ts";
+import type { Carrier, FirstWords, Handshake, LinkOptions, NodeLink } from "./link-options.ts";
 import { ExchangeError } from "./transport.ts";
 
-export type { FirstWords, Handshake, Health, LinkOptions } from "./link-options.ts";
+export type { FirstWords, Handshake, Health, LinkOptions, NodeLink } from "./link-options.ts";
 
 /** First wait after a failed connection; doubles with each further one. */
 export const BACKOFF_FIRST_MS = 50;
 export const BACKOFF_MAX_MS = 2_000;
 
+/** A refused exchange fails within this. */
+const REFUSAL_MS = 2;
+
 type State =
   | { readonly kind: "idle" }
-  | { readonly kind: "opening"; readonly connection: Connection }
-  | { readonly kind: "ready"; readonly connection: Connection }
+  | { readonly kind: "opening"; readonly connection: Carrier }
+  | { readonly kind: "ready"; readonly connection: Carrier }
   | { readonly kind: "backoff"; readonly untilMs: number; readonly failure: ExchangeError }
-  | { readonly kind: "closed"; readonly connection: Connection | undefined };
+  | { readonly kind: "closed"; readonly connection: Carrier | undefined };
 
-export class Link {
+export class Link implements NodeLink {
   readonly name: string;
   readonly #address: Address;
   readonly #options: LinkOptions;
@@ -62,6 +65,7 @@ export class Link {
   #retrying = false;
   #probe: NodeJS.Timeout | undefined;
   #state: State = { kind: "idle" };
+  #refused: [Pending, ExchangeError][] = [];
   #closing: Promise<void> | undefined;
   #onceClosed: (() => void) | undefined;
 
@@ -94,7 +98,9 @@ export class Link {
 
   /** Commands handed to the socket and not answered, fence gets included. */
   get inFlight(): number {
-    return "connection" in this.#state ? (this.#state.connection?.inFlight ?? 0) : 0;
+    const state = this.#state;
+    if (state.kind === "ready") return state.connection.inFlight; // the way of every command
+    return state.kind === "opening" || state.kind === "closed" ? (state.connection?.inFlight ?? 0) : 0;
   }
 
   /** The server does not answer; what is submitted fails at once. */
@@ -134,16 +140,21 @@ export class Link {
    * @param mayFlush rule T for this exchange, besides the link's own; asked right before the flush is handed to the socket.
    */
   submit(commands: readonly Command[], on: ConnectionRef | undefined, settle: Settle, mayFlush?: () => boolean): void {
-    const refusal = this.#refuse(commands, on);
+    this.enqueue(newPending(commands, on, settle, mayFlush));
+  }
+
+  /** As `submit`, for who has made the queue's entry himself. */
+  enqueue(item: Pending): void {
+    const refusal = this.#refuse(item.commands, item.on);
     if (refusal !== undefined) {
-      process.nextTick(settle, refusal, undefined);
+      this.#refuseLater(item, refusal);
       return;
     }
-    this.#queue.push(newPending(commands, on, settle, mayFlush));
-    this.#waiting += commands.length;
+    this.#queue.push(item);
+    this.#waiting += item.commands.length;
     if (this.#scheduled) return;
     this.#scheduled = true;
-    process.nextTick(this.#run);
+    setImmediate(this.#run);
   }
 
   /** `submit` as a promise. @throws ExchangeError */
@@ -170,6 +181,17 @@ export class Link {
       else connection.destroy(error);
     });
     return this.#closing;
+  }
+
+  /**
+   * A caller that tries again and again is answered by the batch: without a pause it would keep the event loop from sleeping, and so from
+   * gathering what the calls to other servers have to write and read.
+   */
+  #refuseLater(item: Pending, refusal: ExchangeError): void {
+    if (this.#refused.push([item, refusal]) > 1) return;
+    setTimeout(() => {
+      for (const [each, failure] of this.#refused.splice(0)) failAll([each], failure);
+    }, REFUSAL_MS);
   }
 
   /** Why an exchange cannot even be queued. */
@@ -209,15 +231,16 @@ export class Link {
   }
 
   #open(): void {
-    this.#state = { kind: "opening", connection: new Connection(this.#target, this.#hooks) };
+    const connect = this.#options.connect ?? newConnection;
+    this.#state = { kind: "opening", connection: connect(this.#target, this.#hooks) };
   }
 
-  #onOpen(connection: Connection): void {
+  #onOpen(connection: Carrier): void {
     this.#greet(connection, handshakesOf(this.#options));
   }
 
   /** One handshake after the other: a server that refuses the first does not answer what came with it. */
-  #greet(connection: Connection, [next, ...others]: readonly Handshake[]): void {
+  #greet(connection: Carrier, [next, ...others]: readonly Handshake[]): void {
     if (next === undefined) {
       this.#admit(connection);
       return;
@@ -231,7 +254,7 @@ export class Link {
     connection.write(newFlush([newPending(next.commands, undefined, settle)], undefined));
   }
 
-  #admit(connection: Connection): void {
+  #admit(connection: Carrier): void {
     if (this.#down === undefined && !this.#suspect) {
       this.#onReady(connection);
       return;
@@ -256,7 +279,7 @@ export class Link {
       );
   }
 
-  #onReady(connection: Connection): void {
+  #onReady(connection: Carrier): void {
     this.#state = { kind: "ready", connection };
     this.#retrying = false;
     if (this.#down !== undefined) {
@@ -268,17 +291,17 @@ export class Link {
     this.#advance();
   }
 
-  #pump(connection: Connection): void {
+  #pump(connection: Carrier): void {
     const { mayFlush } = this.#options;
     const isLate = (item: Pending): boolean => item.mayFlush?.() === false;
     const isStray = (item: Pending): boolean => item.on !== undefined && item.on.id !== connection.ref.id;
     const late = () => this.#unsent("TIMEOUT", "the topology could not be confirmed in time", undefined, true);
     while (this.#queue.length > 0 && connection.writable) {
       const flush = packFlush(this.#queue, this.#fence);
-      for (const item of flush.items) this.#waiting -= item.commands.length;
+      this.#waiting -= flush.tail === undefined ? flush.commands : flush.commands - 1;
       if (mayFlush !== undefined && !mayFlush()) {
         failAll(flush.items, late());
-      } else if (flush.items.some((item) => isStray(item) || isLate(item))) {
+      } else if (flush.guarded && flush.items.some((item) => isStray(item) || isLate(item))) {
         const rest = flush.items.filter((item) => !isStray(item) && !isLate(item));
         failAll(flush.items.filter(isStray), this.#gone());
         failAll(
@@ -292,7 +315,7 @@ export class Link {
     }
   }
 
-  #onClosed(connection: Connection, error: RingshiftError): void {
+  #onClosed(connection: Carrier, error: RingshiftError): void {
     const state = this.#state;
     this.#retrying = false;
     if (state.kind === "closed") {
@@ -352,4 +375,8 @@ export class Link {
   #error(code: ErrorCode, what: string, cause?: unknown): RingshiftError {
     return new RingshiftError(code, `${this.name}: ${what}`, { node: this.name, cause });
   }
+}
+
+function newConnection(target: ConnectionTarget, hooks: ConnectionHooks): Carrier {
+  return new Connection(target, hooks);
 }

@@ -6,10 +6,13 @@
  *
  * Two states: a line, or the value block that a `VA` line announced. A line that lies whole in a chunk is read in place; one that is cut
  * is put together in a fixed buffer. A value is copied once, into a Buffer of its exact size: kept as a slice, 20 bytes would hold on to
- * a 64 KiB read. Classic `VALUE`, `STAT` and metadump lines are not spoken here.
+ * a 64 KiB read. Where its receiver wants text (`wantsText`), a value that lies whole in a chunk becomes a string without a Buffer between.
+ * Chunks may be the same memory each time: nothing here refers to one when `push` has returned. Classic `VALUE`, `STAT` and metadump
+ * lines are not spoken here.
  */
 import { RingshiftError } from "../errors.ts";
 import type { Reply } from "./exchange.ts";
+import { acquire, release } from "./scratch.ts";
 
 /** Longest reply line in bytes. A meta line with every flag and a 250-byte key stays under 600. */
 export const MAX_LINE_BYTES = 2048;
@@ -18,6 +21,8 @@ export const MAX_VALUE_BYTES = 1024 * 1024 * 1024;
 
 type MutableReply = { -readonly [Field in keyof Reply]: Reply[Field] };
 
+/** Looked through byte by byte before `indexOf` is asked. */
+const NEAR_BYTES = 32;
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
@@ -39,18 +44,23 @@ const LONG_WORDS = new Map<string, boolean>([
 
 export class ReplyParser {
   readonly #onReply: (reply: Reply) => void;
+  readonly #wantsText: (flags: number) => boolean;
   /** The beginning of a line that a chunk boundary cut. */
   #cut: Buffer | undefined;
   #cutLength = 0;
   /** The `VA` reply whose value is being read. */
   #open: MutableReply | undefined;
   #value: Buffer | undefined;
+  #asText = false;
+  #size = 0;
   /** Bytes of value and CR LF still to come. */
   #missing = 0;
   #stopped = false;
 
-  constructor(onReply: (reply: Reply) => void) {
+  /** @param wantsText asked before a value is read, with its client flags: is the next reply's value to be its `text`? */
+  constructor(onReply: (reply: Reply) => void, wantsText: (flags: number) => boolean = () => false) {
     this.#onReply = onReply;
+    this.#wantsText = wantsText;
   }
 
   /** No further reply is delivered, not even from the chunk at hand. */
@@ -59,19 +69,19 @@ export class ReplyParser {
   }
 
   /**
-   * Takes the next bytes and calls back for every reply they complete.
+   * Takes the next bytes, the first `length` of the chunk, and calls back for every reply they complete.
    * @throws RingshiftError PROTOCOL_ERROR on anything that is not a reply; the parser is stopped then.
    */
-  push(chunk: Buffer): void {
+  push(chunk: Buffer, length = chunk.length): void {
     let at = 0;
-    while (at < chunk.length && !this.#stopped) {
+    while (at < length && !this.#stopped) {
       if (this.#open !== undefined) {
-        at = this.#pushValue(chunk, at, this.#open);
+        at = this.#pushValue(chunk, at, length, this.#open);
         continue;
       }
-      const newline = chunk.indexOf(LF, at);
+      const newline = lineEnd(chunk, at, length);
       if (newline === -1) {
-        this.#keepCut(chunk, at, chunk.length);
+        this.#keepCut(chunk, at, length);
         return;
       }
       if (this.#cutLength === 0) {
@@ -94,23 +104,35 @@ export class ReplyParser {
   }
 
   /** Reads on in the value block and its CR LF; returns where it stopped. */
-  #pushValue(chunk: Buffer, at: number, reply: MutableReply): number {
-    const value = this.#value as Buffer;
+  #pushValue(chunk: Buffer, at: number, length: number, reply: MutableReply): number {
+    const whole = at + this.#missing;
+    if (this.#value === undefined && this.#asText && whole <= length) {
+      if (chunk[whole - 2] !== CR || chunk[whole - 1] !== LF) throw this.#refuseEnd();
+      reply.text = chunk.toString("utf8", at, whole - 2);
+      this.#open = undefined;
+      this.#onReply(reply);
+      return whole;
+    }
+    if (this.#value === undefined) {
+      this.#size = this.#missing - 2;
+      this.#value = this.#asText ? acquire(this.#size) : Buffer.allocUnsafe(this.#size);
+    }
+    const value = this.#value;
     let next = at;
     if (this.#missing > 2) {
-      next = at + Math.min(this.#missing - 2, chunk.length - at);
-      chunk.copy(value, value.length + 2 - this.#missing, at, next);
+      next = at + Math.min(this.#missing - 2, length - at);
+      chunk.copy(value, this.#size + 2 - this.#missing, at, next);
       this.#missing -= next - at;
     }
-    while (this.#missing <= 2 && next < chunk.length) {
-      if (chunk[next] !== (this.#missing === 2 ? CR : LF))
-        throw this.#refuse("a value that does not end where its size says");
+    while (this.#missing <= 2 && next < length) {
+      if (chunk[next] !== (this.#missing === 2 ? CR : LF)) throw this.#refuseEnd();
       next++;
       this.#missing--;
       if (this.#missing === 0) {
-        reply.value = value;
         this.#open = undefined;
         this.#value = undefined;
+        if (this.#asText) reply.text = release(value, this.#size);
+        else reply.value = value;
         this.#onReply(reply);
         break;
       }
@@ -141,7 +163,7 @@ export class ReplyParser {
     if (at === start + 3 || size > MAX_VALUE_BYTES)
       throw this.#refuse("a value of an impossible size", bytes, start, stop);
     this.#parseFlags(bytes, at, stop, reply);
-    this.#value = Buffer.allocUnsafe(size);
+    this.#asText = this.#wantsText(reply.flags ?? 0);
     this.#missing = size + 2;
     this.#open = reply;
   }
@@ -215,6 +237,10 @@ export class ReplyParser {
     return digit;
   }
 
+  #refuseEnd(): RingshiftError {
+    return this.#refuse("a value that does not end where its size says");
+  }
+
   #refuse(what: string, bytes?: Buffer, from = 0, to = 0): RingshiftError {
     this.#stopped = true;
     // A short excerpt: enough to recognise another protocol, too little to spill a value.
@@ -224,11 +250,20 @@ export class ReplyParser {
   }
 }
 
+/** Position of the next LF, or -1. Reply lines are a dozen bytes, which is fewer than a call of `indexOf` is worth. */
+function lineEnd(bytes: Buffer, from: number, length: number): number {
+  const near = Math.min(length, from + NEAR_BYTES);
+  for (let at = from; at < near; at++) if (bytes[at] === LF) return at;
+  const found = near === length ? -1 : bytes.indexOf(LF, near);
+  return found < length ? found : -1; // behind `length` lies what an earlier chunk has left
+}
+
 /** Every reply is made here, so that all of them have one hidden class. */
 function newReply(status: string): MutableReply {
   return {
     status,
     value: undefined,
+    text: undefined,
     flags: undefined,
     cas: undefined,
     ttl: undefined,

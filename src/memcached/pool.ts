@@ -1,14 +1,25 @@
-/** One link per server, made on demand with shared options. A server is a name and an address: a node that moved house gets a new link. */
+/** The way to each server, made on demand with shared options. A server is a name and an address: a node that moved house gets a new link. */
 import { RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "./access.ts";
 import { flushAll, stats, version } from "./admin.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
-import { type FirstWords, type Health, Link, type LinkOptions } from "./link.ts";
+import { type FirstWords, type Health, Link, type LinkOptions, type NodeLink } from "./link.ts";
+import { LinkFan } from "./link-fan.ts";
+import type { OpenCarrier } from "./link-options.ts";
+import { MetaBeside } from "./meta-beside.ts";
 import { metadump } from "./metadump.ts";
+import type { PoolProtocol, ServerAdmin } from "./pool-protocol.ts";
 import { type Endpoint, ExchangeError, type Transport } from "./transport.ts";
 
+const DEFAULT_QUEUE_LIMIT = 100_000;
+
 /** As for a link; the events say which server they are about. */
-export interface LinkPoolOptions extends Omit<LinkOptions, "name" | "address" | "onUp" | "onDown" | "health"> {
+export interface LinkPoolOptions
+  extends Omit<LinkOptions, "name" | "address" | "onUp" | "onDown" | "health" | "connect"> {
+  /** Connections to each server; a key always goes over the same one. Default 1. */
+  readonly connections?: number | undefined;
+  /** Default: the meta protocol. */
+  readonly protocol?: PoolProtocol | undefined;
   readonly health?: PoolHealth | undefined;
   readonly onUp?: ((node: Endpoint) => void) | undefined;
   readonly onDown?: ((node: Endpoint, error: RingshiftError) => void) | undefined;
@@ -23,7 +34,7 @@ export interface PoolHealth {
 }
 
 interface Entry {
-  readonly link: Link;
+  readonly link: NodeLink;
   /** Set while the server is no longer named and its grace runs. */
   retiring: NodeJS.Timeout | undefined;
 }
@@ -44,23 +55,19 @@ export class LinkPool implements Transport {
   }
 
   /** The server's link. @throws RingshiftError NODE_ADDRESS, or CLOSED after `close` */
-  link(node: Endpoint): Link {
+  link(node: Endpoint): NodeLink {
     const key = keyOf(node);
     const entry = this.#entries.get(key);
     if (entry !== undefined) return entry.link;
     if (this.#closing !== undefined)
       throw new RingshiftError("CLOSED", `${node.name}: the client was closed`, { node: node.name });
-    const { onUp, onDown, health, ...shared } = this.#options;
-    const link = new Link({
-      ...shared,
-      name: node.name,
-      address: node.address,
-      health: health && healthOf(health, node),
-      onUp: onUp === undefined ? undefined : () => onUp(node),
-      onDown: onDown === undefined ? undefined : (error) => onDown(node, error),
-    });
+    const link = this.#newLink(node);
     this.#entries.set(key, { link, retiring: undefined });
     return link;
+  }
+
+  isDown(node: Endpoint): boolean {
+    return this.#entries.get(keyOf(node))?.link.down ?? false;
   }
 
   async exchange(
@@ -69,7 +76,7 @@ export class LinkPool implements Transport {
     on?: ConnectionRef,
     mayFlush?: () => boolean,
   ): Promise<Exchanged> {
-    let link: Link;
+    let link: NodeLink;
     try {
       link = this.link(node);
     } catch (error) {
@@ -83,11 +90,13 @@ export class LinkPool implements Transport {
   }
 
   dump(node: Endpoint): AsyncIterable<string> {
+    if (this.#options.protocol?.metaBeside === false) return notListed(node);
     return metadump(node.address, { access: this.#options.access });
   }
 
-  /** Questions to one server, each over a short connection of its own. @throws RingshiftError */
-  admin({ address }: Endpoint) {
+  /** Questions to one server, each over a short connection of its own. */
+  admin({ address }: Endpoint): ServerAdmin {
+    if (this.#options.protocol !== undefined) return this.#options.protocol.admin(address);
     const line = { access: this.#options.access };
     return {
       version: () => version(address, line),
@@ -136,6 +145,24 @@ export class LinkPool implements Transport {
     return this.#closing;
   }
 
+  #newLink(node: Endpoint): NodeLink {
+    const { onUp: _up, onDown: _down, health: _health, connections = 1, protocol, ...shared } = this.#options;
+    const beside = protocol?.metaBeside === true;
+    const events = eventsOf(this.#options, node);
+    const one = (connect?: OpenCarrier) =>
+      new Link({
+        ...shared,
+        ...events(),
+        queueLimit: Math.ceil((shared.queueLimit ?? DEFAULT_QUEUE_LIMIT) / connections),
+        name: node.name,
+        address: node.address,
+        connect,
+      });
+    const links = Array.from({ length: connections }, () => one(protocol?.connect));
+    const link = links.length === 1 ? links[0]! : new LinkFan(links);
+    return beside ? new MetaBeside(link, one(), (command) => protocol.speaks(command)) : link;
+  }
+
   #retire(key: string, entry: Entry): void {
     this.#entries.delete(key);
     const closed = entry.link.close().then(() => {
@@ -145,13 +172,38 @@ export class LinkPool implements Transport {
   }
 }
 
-function healthOf({ downAfter, onRejoin, onDown, onUp }: PoolHealth, node: Endpoint): Health {
+/** What each link to a server is told to report. The server is down for whoever listens while any of its links finds it down. */
+function eventsOf({ onUp, onDown, health }: LinkPoolOptions, node: Endpoint) {
+  const down = new Set<object>();
+  return (): Pick<LinkOptions, "onUp" | "onDown" | "health"> => ({
+    onUp: onUp && (() => onUp(node)),
+    onDown: onDown && ((error) => onDown(node, error)),
+    health: health && healthOf(health, node, down),
+  });
+}
+
+function healthOf({ downAfter, onRejoin, onDown, onUp }: PoolHealth, node: Endpoint, down: Set<object>): Health {
+  const link = {};
   return {
     downAfter,
     onRejoin: onRejoin && ((exchange) => onRejoin(node, exchange)),
-    onDown: (error) => onDown(node, error),
-    onUp: () => onUp(node),
+    onDown: (error) => {
+      if (down.size === 0) onDown(node, error);
+      down.add(link);
+    },
+    onUp: () => {
+      if (down.delete(link) && down.size === 0) onUp(node);
+    },
   };
+}
+
+// biome-ignore lint/correctness/useYield: it has no keys to give
+async function* notListed({ name }: Endpoint): AsyncGenerator<string> {
+  throw new RingshiftError(
+    "NOT_SUPPORTED",
+    `${name}: the binary protocol cannot list a server's keys; flush({ everything: true }) empties the servers.`,
+    { node: name },
+  );
 }
 
 function keyOf(node: Endpoint): string {

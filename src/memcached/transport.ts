@@ -42,6 +42,8 @@ export interface Transport {
     on?: ConnectionRef,
     mayFlush?: () => boolean,
   ): Promise<Exchanged>;
+  /** The server does not answer, and what is sent to it fails at once. */
+  isDown?(node: Endpoint): boolean;
   /** There is news that the server answers: what is sent to it from now on does not wait for, or fail by, the back-off of earlier failures. */
   retry?(node: Endpoint): void;
   /**

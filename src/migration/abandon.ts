@@ -1,5 +1,5 @@
 /**
- * A source that dies in D. What needs it answers NODE_DOWN, never a miss, until the operator gives it up:
+ * A server that dies in D and is given up. One that keys move to: give-up.ts. A source: what needs it answers NODE_DOWN, never a miss, until the operator gives it up:
  *
  *   D ── publish D (it is dead, the destinations of its arcs get new fence numbers) ── raise them ── the other keys are copied
  *     ── everybody knows, or the hold-off ── S
@@ -13,7 +13,7 @@ import { raiseFence } from "../protocol/arm.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import type { View } from "../protocol/view.ts";
-import { type NodeRecord, nodeByName, successor } from "../topology/document.ts";
+import { isDead, type NodeRecord, nodeByName, successor, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore } from "../topology/store.ts";
 import { ViewEnded } from "./copier.ts";
 import { requireDown } from "./dead.ts";
@@ -24,7 +24,7 @@ const POLL_MS = 20;
 const PATIENCE_MS = 15_000;
 
 /**
- * Publishes that a losing server is dead, and raises the fences of its destinations.
+ * Publishes that a losing or gaining server is dead, and raises the fences of the destinations of what it loses.
  * @throws RingshiftError NODE_UNKNOWN, INVALID_OPTION when there is nothing to abandon or the server answers
  */
 export async function markDead(session: Session, store: ChangeStore, name: string): Promise<void> {
@@ -33,7 +33,9 @@ export async function markDead(session: Session, store: ChangeStore, name: strin
     const { document } = view;
     if (document.dead?.includes(name)) return raiseDestinations(session, view).catch(unlessEnded);
     const destinations = destinationsOf(view, [name]);
-    if (document.phase !== "D" || destinations.length === 0) throw nothingToAbandon(view, name);
+    const gains = view.diff?.arcs.some((arc) => arc.moves && arc.toNode === name) ?? false;
+    if (document.phase !== "D" || (destinations.length === 0 && !gains)) throw nothingToAbandon(document, name);
+    if (gains) requireOthers(document, name);
     await requireDown(session, document, [name]);
     const epoch = document.epoch + 1;
     const fences = { ...document.fences };
@@ -61,7 +63,7 @@ export async function raiseDestinations(session: Session, view: View): Promise<v
   }
 }
 
-/** Until every registered client knows the servers that are dead, for the hold-off since `since` at most. @throws ViewEnded */
+/** Until every registered client knows of the servers that are dead, for the hold-off since `since` at most. @throws ViewEnded */
 export async function holdOff(session: Session, view: View, since: number): Promise<void> {
   const { document } = view;
   if (!document.dead?.length) return;
@@ -72,7 +74,8 @@ export async function holdOff(session: Session, view: View, since: number): Prom
   }
 }
 
-function destinationsOf(view: View, dead: readonly string[]): NodeRecord[] {
+/** The nodes that take over from dead ones. */
+export function destinationsOf(view: View, dead: readonly string[]): NodeRecord[] {
   const arcs = view.diff?.arcs.filter((arc) => arc.moves && dead.includes(arc.fromNode)) ?? [];
   return [...new Set(arcs.map((arc) => arc.toNode))].map((name) => nodeByName(view.document, name)!);
 }
@@ -90,16 +93,18 @@ function unlessEnded(error: unknown): void {
   if (!(error instanceof ViewEnded)) throw error;
 }
 
-function nothingToAbandon({ document, diff }: View, name: string): RingshiftError {
-  const gains = document.phase === "D" && diff?.arcs.some((arc) => arc.moves && arc.toNode === name);
-  if (gains) {
-    return new RingshiftError(
-      "INVALID_OPTION",
-      `Keys are moving to ${name}, not from it: start a memcached at its address again, empty, and the change goes on; then remove it.`,
-      { node: name },
-    );
-  }
-  const why = document.phase === "S" ? "No change is under way" : `The change under way moves no keys from ${name}`;
+/** @throws RingshiftError LAST_NODE */
+function requireOthers(document: TopologyDocument, name: string): void {
+  if (document.nodes.some((node) => node.name !== name && !isDead(document, node.name))) return;
+  throw new RingshiftError(
+    "LAST_NODE",
+    `All keys are moving to ${name}: start a memcached at its address again, empty, and the change goes on.`,
+    { node: name },
+  );
+}
+
+function nothingToAbandon({ phase }: TopologyDocument, name: string): RingshiftError {
+  const why = phase === "S" ? "No change is under way" : `The change under way moves no keys from or to ${name}`;
   return new RingshiftError(
     "INVALID_OPTION",
     `${why}: a dead server is taken out with ringshift remove-node --dead ${name}.`,

@@ -29,6 +29,11 @@ export interface AdminOptions {
   /** As the clients' options of these names. */
   readonly tls?: ServerAccess["tls"];
   readonly auth?: ServerAccess["auth"];
+  /**
+   * A connection to a server that does not come about, or does not answer a flush, within this is given up, in ms. Default 1000; more for slow
+   * networks and crowded machines.
+   */
+  readonly ioTimeoutMs?: number | undefined;
 }
 
 export class Admin {
@@ -103,9 +108,9 @@ export class Admin {
   }
 
   /**
-   * Gives up a server that has died while keys were moving from it, and carries the change on where no other process does. The keys that
-   * were still there are lost; the report counts them.
-   * @throws RingshiftError INVALID_OPTION when the server answers, or nothing moves from it; else as `apply`
+   * Gives up a server that has died while keys were moving from it or to it, and carries the change on where no other process does. The keys
+   * that were there are lost; the report counts them. A destination leaves the new ring.
+   * @throws RingshiftError INVALID_OPTION when the server answers, or nothing moves from or to it; LAST_NODE; else as `apply`
    */
   async abandon(name: string, options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
     await markDead(this.#open.session, this.#store, name);
@@ -187,12 +192,14 @@ export class Admin {
 
 /** @throws RingshiftError NOT_INITIALISED, REDIS_UNREACHABLE */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
-  const { redis, tls, auth } = options;
+  const { redis, tls, auth, ioTimeoutMs } = options;
   const access = { tls, auth };
   const open = await openManaged({
     redis,
     namespace: namespaceOf(options.namespace),
     access,
+    connectTimeoutMs: ioTimeoutMs,
+    ioTimeoutMs,
     caretaker: true,
     redisTimeoutMs: OPERATOR_TIMEOUT_MS,
   });

@@ -5,27 +5,26 @@
  *
  * It may die anywhere: clients carry on from F, and the same command carries on from wherever the document stands.
  */
-import { isRingshiftError, RingshiftError } from "../errors.ts";
-import { arm, involved, waitForDrain } from "../protocol/arm.ts";
-import { Retry } from "../protocol/outcome.ts";
-import { plant } from "../protocol/plant.ts";
+import { RingshiftError } from "../errors.ts";
+import { arm, waitForDrain } from "../protocol/arm.ts";
 import type { PullOptions } from "../protocol/pull.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS, settle } from "../protocol/settle.ts";
-import { View } from "../protocol/view.ts";
+import { deadDestinations, type View } from "../protocol/view.ts";
 import { diffRings } from "../ring/index.ts";
-import { type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
-import type { ChangeStore, PointEntries } from "../topology/store.ts";
+import { successor, type TopologyDocument } from "../topology/document.ts";
+import type { ChangeStore, Settled } from "../topology/store.ts";
 import { holdOff, raiseDestinations } from "./abandon.ts";
+import { overtaken, purgeAndCheck } from "./before-f.ts";
 import { applyChange, type Change, commandText, deadNames } from "./change.ts";
+import { clean } from "./clean.ts";
 import { Copier, type CopyResult, ViewEnded } from "./copier.ts";
-import { countLost, requireDown } from "./dead.ts";
-import { entriesOf, generationsOf } from "./entries.ts";
-import { arcsByPoint, makePlan, type Plan, viewOf } from "./plan.ts";
-import { type PrepareOptions, type PrepareServers, prepareServers, standingFence } from "./prepare.ts";
+import { countLost, requireDown, together } from "./dead.ts";
+import { giveUp } from "./give-up.ts";
+import { makePlan, type Plan, viewOf } from "./plan.ts";
+import { type PrepareOptions, type PrepareServers, prepareServers } from "./prepare.ts";
 import type { ChangeReport, LostKeys, OnProgress } from "./progress.ts";
-import { purge } from "./purge.ts";
-import { awaitConfirmed, CONFIRM_PATIENCE_MS } from "./ready.ts";
+import { awaitConfirmed } from "./ready.ts";
 
 const TRIES = 50;
 const RETRY_MS = 20;
@@ -54,6 +53,8 @@ export class Coordinator {
   readonly #report: OnProgress;
   readonly #prepare: PrepareServers;
   #lost: LostKeys | undefined;
+  /** What went with destinations that were given up. */
+  #crossed: LostKeys | undefined;
 
   constructor(
     session: Session,
@@ -125,6 +126,9 @@ export class Coordinator {
       const versions = await this.#prepare(this.#session, joining, document.epoch, {
         ...this.#options,
         adopt: false, // what a server holds that was no member until now is old
+        beforeFlush: async () => {
+          if ((await this.#session.look()).document.id !== document.id) throw overtaken();
+        },
       });
       for (const [i, node] of joining.entries()) {
         this.#report({ step: "prepared", node: node.name, version: versions[i]! });
@@ -133,7 +137,12 @@ export class Coordinator {
     const plan = await makePlan(this.#store, document, nodes);
     this.#report({ step: "planned", plan, resumed: false });
     await this.#options.checkPlan?.(plan, { ...document, dead });
-    const fenced = await this.#purgeAndCheck({ ...document, dead }, nodes, new Set(joining.map((node) => node.name)));
+    const fenced = await purgeAndCheck(
+      this.#session,
+      { ...document, dead },
+      nodes,
+      new Set(joining.map((node) => node.name)),
+    );
     const epoch = document.epoch + 1;
     const fences = { ...document.fences };
     for (const name of fenced) fences[name] = epoch;
@@ -211,7 +220,8 @@ export class Coordinator {
   /** D → S. Undefined when another process has published in between. */
   async #copy(view: View): Promise<CopyResult | undefined> {
     const { id: operation, command } = view.document.operation!;
-    let moved = (await this.#store.readJournal())?.moved ?? 0;
+    const movedBefore = (await this.#store.readJournal())?.moved ?? 0;
+    let moved = movedBefore;
     const copier = new Copier(this.#session, view, {
       onProgress: this.#report,
       rate: this.#options.rate,
@@ -227,113 +237,46 @@ export class Coordinator {
     });
     let result: CopyResult;
     try {
+      if (deadDestinations(view).length > 0) {
+        this.#crossed = together(this.#crossed, await giveUp(this.#session, this.#store, view));
+        return undefined;
+      }
       await raiseDestinations(this.#session, view);
       const since = this.#session.clock.now();
       result = await copier.run();
+      moved = movedBefore + result.moved; // with what was found by metadump and in the second pass
       await holdOff(this.#session, view, since);
-      if (view.document.dead?.length) this.#lost = await countLost(this.#session, view, view.document.dead);
+      const lost = await countLost(this.#session, view, view.document.dead ?? []);
+      this.#lost = together(this.#crossed, lost);
     } catch (error) {
       if (error instanceof ViewEnded) return undefined;
       throw error;
     }
-    await this.#store.writeJournal({ operation, command, state: "cleaning", moved });
     const { document } = view;
+    const migrations = document.migrations + 1;
+    const settled = { migrations, previousNodes: document.previousNodes ?? [] };
+    await this.#store.writeJournal({ operation, command, state: "cleaning", moved, settled });
     const next = successor(document, document.runId, {
       phase: "S",
       settling: true,
-      migrations: document.migrations + 1,
+      migrations,
       dead: [],
     });
     await this.#store.publish(document.id, next, document.runId);
     return { ...result, moved };
   }
 
-  /** The old sets lose the moved entries, then the settling ends. */
+  /** The old sets lose the moved entries (clean.ts), then the settling ends. */
   async #finish(view: View): Promise<void> {
     this.#report({ step: "cleaning" });
-    await this.#clean(view);
-    await settle(this.#session, () => this.#report({ step: "settling" }));
     const journal = await this.#store.readJournal();
-    if (journal !== undefined) await this.#store.writeJournal({ ...journal, state: "done" });
+    await clean(this.#session, this.#store, unsettled(view, journal?.settled));
+    await settle(this.#session, () => this.#report({ step: "settling" }));
+    const present = await this.#store.readJournal();
+    if (present !== undefined && present.operation === journal?.operation) {
+      await this.#store.writeJournal({ ...present, state: "done" });
+    }
     await this.#store.clearCopiedPoints();
-  }
-
-  async #clean(view: View): Promise<void> {
-    if (view.diff === undefined) return; // settled meanwhile
-    for (const point of arcsByPoint(view.diff).keys()) {
-      for await (const page of entriesOf(this.#store, view.document, point)) {
-        const keys = page.filter((key) => {
-          const arc = view.diff!.find(view.hashOf(key));
-          return arc !== undefined && arc.fromPoint === point && arc.toPoint !== point;
-        });
-        if (keys.length > 0 && !(await this.#remove(view.document, { point, keys }))) return;
-      }
-    }
-  }
-
-  /** Removes entries while this migration is the latest: a later one may have listed the keys here again. */
-  async #remove(document: TopologyDocument, entries: PointEntries): Promise<boolean> {
-    for (let i = 0; i < TRIES; i++) {
-      const { document: present } = await this.#session.look();
-      if (present.phase !== "S" || present.migrations !== document.migrations) return false;
-      if (await this.#removeFrom(present.id, generationsOf(document), entries)) return true;
-    }
-    return false;
-  }
-
-  async #removeFrom(id: string, generations: readonly number[], entries: PointEntries): Promise<boolean> {
-    for (const generation of generations) {
-      if (!(await this.#store.removeEntries(id, generation, [entries]))) return false;
-    }
-    return true;
-  }
-
-  /** G, and F step 1: every losing and gaining server answers with the document's fence. Answers their names. */
-  async #purgeAndCheck(
-    document: TopologyDocument,
-    nodes: readonly NodeRecord[],
-    joining: ReadonlySet<string>,
-  ): Promise<string[]> {
-    const patience = this.#session.clock.now() + CONFIRM_PATIENCE_MS / 10;
-    for (;;) {
-      const view = await this.#session.look();
-      if (view.document.id !== document.id) throw overtaken(); // what is no stray any more must not be purged
-      const probe = new View({ ...document, phase: "F", nodes, previousNodes: document.nodes }, view.redisRunId, 0);
-      const lacking = await this.#lackingFence(view, involved(probe), joining);
-      if (lacking === undefined) {
-        const byName = new Map(nodes.map((node) => [node.name, node]));
-        try {
-          await purge(this.#session, view, probe.diff!, byName, joining);
-          return involved(probe).map((node) => node.name);
-        } catch (error) {
-          if (!(error instanceof Retry)) throw error;
-        }
-      }
-      if (this.#session.clock.now() > patience) {
-        throw new RingshiftError(
-          "NODE_DOWN",
-          `${lacking?.name ?? "A server"} at ${lacking?.address ?? "?"} does not answer: a change needs every server that loses or gains keys. One that is gone for good: ringshift remove-node --dead ${lacking?.name ?? "NAME"}`,
-          { node: lacking?.name },
-        );
-      }
-      await this.#session.clock.sleep(RETRY_MS);
-    }
-  }
-
-  /** The first server that does not show the document's fence; those that lack it are planted. */
-  async #lackingFence(view: View, nodes: readonly NodeRecord[], joining: ReadonlySet<string>) {
-    for (const node of nodes) {
-      if (joining.has(node.name)) continue;
-      try {
-        const fence = await standingFence(this.#session.transport, this.#session.namespace, node);
-        if (fence === view.document.fences[node.name]) continue;
-        if (await plant(this.#session, node)) continue;
-      } catch (error) {
-        if (isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
-      }
-      return node;
-    }
-    return undefined;
   }
 
   #reportOf(
@@ -363,6 +306,13 @@ export class Coordinator {
   }
 }
 
+/** The view with the change's old ring, also where the clients have ended the settling already. */
+function unsettled(view: View, settled: Settled | undefined): View {
+  const { document } = view;
+  if (document.previousNodes !== null || settled?.migrations !== document.migrations) return view;
+  return viewOf({ ...document, settling: true, previousNodes: settled.previousNodes });
+}
+
 /** The shares of a migration that was resumed, from its document. */
 function shapeOf(document: TopologyDocument): { setsTotal: number; ringShare: number; idealShare: number } {
   const before = viewOf({
@@ -373,13 +323,6 @@ function shapeOf(document: TopologyDocument): { setsTotal: number; ringShare: nu
   });
   const diff = diffRings(before.ring, viewOf(document).ring);
   return { setsTotal: before.ring.size, ringShare: diff.movedShare, idealShare: diff.movedShare };
-}
-
-function overtaken(): RingshiftError {
-  return new RingshiftError(
-    "MIGRATION_RUNNING",
-    "The topology changed while this change was being prepared: run the command again.",
-  );
 }
 
 function takenBack(): RingshiftError {

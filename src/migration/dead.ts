@@ -16,6 +16,7 @@ import { ask, requireFence } from "../protocol/validate.ts";
 import type { View } from "../protocol/view.ts";
 import type { Arc } from "../ring/index.ts";
 import { allNodes, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
+import { ViewEnded } from "./copier.ts";
 import { entriesOf } from "./entries.ts";
 import { arcsByPoint } from "./plan.ts";
 import type { LostArc, LostKeys } from "./progress.ts";
@@ -76,11 +77,26 @@ export async function countLost(session: Session, view: View, dead: readonly str
       counts.set(arc, (counts.get(arc) ?? 0) + 1);
     }
   }
+  return lostKeys(counts);
+}
+
+/** The counts by arc, in hash order. */
+export function lostKeys(counts: ReadonlyMap<Arc, number>): LostKeys {
   const arcs = Array.from(counts, ([arc, count]): LostArc => {
     return { after: arc.after, upTo: arc.upTo, from: arc.fromNode, to: arc.toNode, keys: count };
   });
-  arcs.sort((a, b) => a.after - b.after);
-  return { keys: arcs.reduce((sum, { keys }) => sum + keys, 0), arcs };
+  return sum(arcs);
+}
+
+/** What was counted in two steps. */
+export function together(one: LostKeys | undefined, other: LostKeys | undefined): LostKeys | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return sum([...one.arcs, ...other.arcs]);
+}
+
+function sum(arcs: readonly LostArc[]): LostKeys {
+  const sorted = [...arcs].sort((a, b) => a.after - b.after);
+  return { keys: arcs.reduce((total, { keys }) => total + keys, 0), arcs: sorted };
 }
 
 /** Those of the keys that their new owner does not hold. */
@@ -91,27 +107,46 @@ async function missing(session: Session, view: View, keys: readonly string[]): P
     byOwner.set(owner, [...(byOwner.get(owner) ?? []), key]);
   }
   const gone: string[] = [];
-  for (const [owner, owned] of byOwner) {
-    for (let from = 0; from < owned.length; from += MAX_EXCHANGE_COMMANDS) {
-      const part = owned.slice(from, from + MAX_EXCHANGE_COMMANDS);
-      const replies = await lookAll(session, view, owner, part);
-      gone.push(...part.filter((_, i) => replies[i]!.status === "EN" || replies[i]!.flags === PLACEHOLDER_FLAGS));
-    }
+  for (const [owner, owned] of byOwner) gone.push(...(await missingAt(session, view, owner, owned)));
+  return gone;
+}
+
+/** Those of the keys that the node does not hold. */
+export async function missingAt(
+  session: Session,
+  view: View,
+  node: NodeRecord,
+  keys: readonly string[],
+): Promise<string[]> {
+  const gone: string[] = [];
+  for (let from = 0; from < keys.length; from += MAX_EXCHANGE_COMMANDS) {
+    const part = keys.slice(from, from + MAX_EXCHANGE_COMMANDS);
+    const { replies } = await repeatedly(session, view, async () => {
+      const commands = part.map((key) => metaGet(key, "f"));
+      const asked = await ask(session, view, node, commands);
+      await requireFence(session, view, node, asked);
+      return asked;
+    });
+    gone.push(...part.filter((_, i) => replies[i]!.status === "EN" || replies[i]!.flags === PLACEHOLDER_FLAGS));
   }
   return gone;
 }
 
-async function lookAll(session: Session, view: View, node: NodeRecord, keys: readonly string[]) {
+/** Repeats what rule V sends back, while the document is the same. @throws ViewEnded; RingshiftError when a server stays away */
+export async function repeatedly<T>(session: Session, view: View, step: () => Promise<T>): Promise<T> {
   for (let i = 0; ; i++) {
     try {
-      const commands = keys.map((key) => metaGet(key, "f"));
-      const asked = await ask(session, view, node, commands);
-      await requireFence(session, view, node, asked);
-      return asked.replies;
+      return await step();
     } catch (error) {
-      if (!(error instanceof Retry) || i === TRIES) throw error;
+      if (!(error instanceof Retry)) throw error;
+      if (i >= TRIES) throw error.cause instanceof RingshiftError ? error.cause : stays();
       await session.clock.sleep(RETRY_MS);
       await session.refresh();
+      if (session.view.document.id !== view.document.id) throw new ViewEnded();
     }
   }
+}
+
+function stays(): RingshiftError {
+  return new RingshiftError("NODE_DOWN", "A server does not show its fence: see ringshift status.");
 }

@@ -1,5 +1,6 @@
 /** Starts a cluster from outside any client, over connections of its own. */
 import { isRingshiftError } from "../errors.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { LinkPool } from "../memcached/pool.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import { namespaceOf } from "../topology/namespace.ts";
@@ -13,6 +14,9 @@ export interface InitClusterOptions extends InitOptions {
   readonly namespace?: string | undefined;
   /** A cluster that is there already, whatever its nodes, is as good. */
   readonly ifNeeded?: boolean | undefined;
+  /** As the clients' options of these names. */
+  readonly tls?: ServerAccess["tls"];
+  readonly auth?: ServerAccess["auth"];
 }
 
 /**
@@ -26,7 +30,7 @@ export async function initCluster(
 ): Promise<{ readonly document: TopologyDocument; readonly created: boolean }> {
   const namespace = namespaceOf(options.namespace);
   const store = new RedisStore(options.redis, namespace, OPERATOR_TIMEOUT_MS);
-  const pool = new LinkPool({ fenceKey: namespace.fenceKey });
+  const pool = new LinkPool({ fenceKey: namespace.fenceKey, access: { tls: options.tls, auth: options.auth } });
   try {
     return { document: await initialise(store, pool, namespace, nodes, options), created: true };
   } catch (error) {

@@ -1,11 +1,12 @@
 /**
  * The plan: what a change would move, before anything moves. It reads only the sets of affected points.
  */
-import { ringOf, View } from "../protocol/view.ts";
+import { prepareRings, ringOf, View } from "../protocol/view.ts";
 import { type Arc, diffRings, hashOf, type RingDiff } from "../ring/index.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
 import type { TopologyStore } from "../topology/store.ts";
 import { entriesOf } from "./entries.ts";
+import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
 
 /** Keys between one pair of nodes. */
 export interface PlannedMove {
@@ -51,6 +52,7 @@ export async function makePlan(
   document: TopologyDocument,
   nodes: readonly NodeRecord[],
 ): Promise<Plan> {
+  await prepareRings(document, nodes);
   const present = ringOf(document, document.nodes);
   const next = ringOf(document, nodes);
   const byIndex = (list: readonly NodeRecord[]) => new Map(list.map((node) => [node.name, node.index]));
@@ -66,7 +68,7 @@ export async function makePlan(
     moves.set(id, move);
   }
   let relisted = 0;
-  for (const point of affected.keys()) {
+  await inParallel(affected.keys(), SETS_AT_ONCE, async (point) => {
     const seen = new Set<string>();
     for await (const page of entriesOf(store, document, point)) for (const key of page) seen.add(key);
     for (const key of seen) {
@@ -75,7 +77,7 @@ export async function makePlan(
       if (arc.moves) moves.get(`${arc.fromNode}\n${arc.toNode}`)!.keys++;
       else relisted++;
     }
-  }
+  });
   const planned = [...moves.values()].sort((a, b) => b.keys - a.keys || a.from.localeCompare(b.from));
   return {
     nodes,

@@ -4,11 +4,13 @@
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import { parseAddress } from "../memcached/address.ts";
 import { flushAll, probeServer, type ServerProbe } from "../memcached/admin.ts";
 import { classicAdd, metaDelete, metaGet } from "../memcached/commands.ts";
+import type { Command, Exchanged } from "../memcached/exchange.ts";
 import { formatFence, parseFence } from "../memcached/fence.ts";
 import { MARK_MANAGED } from "../memcached/marker.ts";
 import { ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
@@ -28,6 +30,8 @@ export interface PrepareOptions {
   readonly access?: ServerAccess | undefined;
 }
 
+const TRIES = 10;
+const RETRY_MS = 300;
 const RESERVED = /^ringshift:(?:managed$|fence:)/;
 
 /** Makes servers ready to join a cluster at `epoch`; answers their versions. */
@@ -35,8 +39,13 @@ export type PrepareServers = (
   session: Pick<Session, "namespace" | "transport" | "clock">,
   nodes: readonly NodeRecord[],
   epoch: number,
-  options: PrepareOptions,
+  options: PrepareOptions & FlushGuard,
 ) => Promise<string[]>;
+
+/** Asked right before a server is flushed: rejects when another process has taken the server in meanwhile. */
+export interface FlushGuard {
+  readonly beforeFlush?: (() => Promise<void>) | undefined;
+}
 
 /**
  * Checks all of them, empties them if asked, then plants their first fences.
@@ -47,7 +56,8 @@ export const prepareServers: PrepareServers = async ({ namespace, transport, clo
   for (const node of nodes) transport.retry?.(node); // it answered the probe
   for (const [i, node] of nodes.entries()) {
     await requireEmpty(namespace, node, probes[i]!, options, transport);
-    const fence = await standingFence(transport, namespace, node);
+    const { replies } = await patiently(transport, node, [metaGet(namespace.fenceKey, "v")]);
+    const fence = parseFence(replies[0]?.value?.toString("latin1") ?? "").number;
     if (fence !== undefined && fence > epoch) {
       throw new RingshiftError(
         "NODE_NOT_EMPTY",
@@ -83,11 +93,14 @@ export async function requireEmpty(
   namespace: Namespace,
   node: NodeRecord,
   probe: ServerProbe,
-  options: PrepareOptions,
+  options: PrepareOptions & FlushGuard,
   transport: Transport,
 ): Promise<void> {
   if (probe.currItems === 0 || options.adopt) return;
-  if (options.flush) return flush(namespace, node, transport);
+  if (options.flush) {
+    await options.beforeFlush?.();
+    return flush(namespace, node, transport);
+  }
   const key = await anyKey(namespace, node, transport);
   if (key === undefined) return;
   throw new RingshiftError(
@@ -108,11 +121,20 @@ export async function plantFirst(
 ): Promise<number> {
   const fence = Buffer.from(formatFence(number, clock.randomId(), unindexed));
   const commands = [MARK_MANAGED, classicAdd(namespace.fenceKey, 0, 0, fence), metaGet(namespace.fenceKey, "v")];
-  try {
-    const { replies } = await transport.exchange(node, commands);
-    return parseFence(replies[2]?.value?.toString("latin1") ?? "").number ?? -1;
-  } catch (error) {
-    throw error instanceof ExchangeError ? error.error : error;
+  const { replies } = await patiently(transport, node, commands);
+  return parseFence(replies[2]?.value?.toString("latin1") ?? "").number ?? -1;
+}
+
+/** Commands that may run twice, to a server that has just answered a probe: a connection that fails now is tried again for a while. */
+async function patiently(transport: Transport, node: NodeRecord, commands: readonly Command[]): Promise<Exchanged> {
+  for (let i = 1; ; i++) {
+    try {
+      return await transport.exchange(node, commands);
+    } catch (error) {
+      if (!(error instanceof ExchangeError)) throw error;
+      if (i === TRIES || !["NODE_DOWN", "TIMEOUT"].includes(error.error.code)) throw error.error;
+      await sleep(RETRY_MS);
+    }
   }
 }
 
@@ -132,11 +154,8 @@ async function flush(namespace: Namespace, node: NodeRecord, transport: Transpor
   if (namespace.keyPrefix === "") return flushAll(node.address, { access: transport.access });
   let batch: string[] = [];
   const drop = async () => {
-    if (batch.length > 0)
-      await transport.exchange(
-        node,
-        batch.map((key) => metaDelete(key)),
-      );
+    const deletes = batch.map((key) => metaDelete(key));
+    if (deletes.length > 0) await patiently(transport, node, deletes);
     batch = [];
   };
   for await (const key of transport.dump(node)) {

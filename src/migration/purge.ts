@@ -10,6 +10,7 @@ import type { View } from "../protocol/view.ts";
 import { hashOf, type RingDiff } from "../ring/index.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import { entriesOf } from "./entries.ts";
+import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
 import { arcsByPoint } from "./plan.ts";
 
 /**
@@ -27,8 +28,8 @@ export async function purge(
 ): Promise<number> {
   const { document } = view;
   let purged = 0;
-  for (const [point, arcs] of arcsByPoint(diff)) {
-    if (!arcs.some((arc) => arc.moves && !empty.has(arc.toNode))) continue;
+  await inParallel(arcsByPoint(diff), SETS_AT_ONCE, async ([point, arcs]) => {
+    if (!arcs.some((arc) => arc.moves && !empty.has(arc.toNode))) return;
     for await (const page of entriesOf(session.store, document, point)) {
       const byNode = new Map<string, string[]>();
       for (const key of page) {
@@ -36,9 +37,12 @@ export async function purge(
         if (arc?.fromPoint !== point || !arc.moves || empty.has(arc.toNode)) continue;
         byNode.set(arc.toNode, [...(byNode.get(arc.toNode) ?? []), key]);
       }
-      for (const [name, keys] of byNode) purged += await purgeKeys(session, view, gaining.get(name)!, keys);
+      for (const [name, keys] of byNode) {
+        const strays = await purgeKeys(session, view, gaining.get(name)!, keys);
+        purged += strays; // not in one step with the await: several sets are purged at once
+      }
     }
-  }
+  });
   return purged;
 }
 

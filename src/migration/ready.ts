@@ -81,23 +81,3 @@ export async function persist<T>(
     await session.refresh();
   }
 }
-
-/** Runs the work for every item, `limit` at a time; the first failure ends it when those under way have ended. */
-export async function inParallel<T>(
-  items: Iterable<T> | AsyncIterable<T>,
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const running = new Set<Promise<void>>();
-  const failures: unknown[] = [];
-  for await (const item of items) {
-    if (failures.length > 0) break;
-    const one: Promise<void> = work(item)
-      .catch((error: unknown) => void failures.push(error))
-      .finally(() => void running.delete(one));
-    running.add(one);
-    if (running.size >= limit) await Promise.race(running);
-  }
-  await Promise.all(running);
-  if (failures.length > 0) throw failures[0];
-}

@@ -17,14 +17,13 @@ import type { Session } from "../protocol/session.ts";
 import { ask, requireFence } from "../protocol/validate.ts";
 import { type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
 import type { IndexSet, OperatorStore } from "../topology/store.ts";
+import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
 import type { OnProgress } from "./progress.ts";
 import { purgeKeys } from "./purge.ts";
-import { inParallel, persist, requireStable } from "./ready.ts";
+import { persist, requireStable } from "./ready.ts";
 import { refence } from "./refence.ts";
 import { record } from "./reindex.ts";
 
-/** Sets looked at, at the same time. */
-const CONCURRENCY = 8;
 const TRIES = 50;
 
 export interface SweepReport {
@@ -63,7 +62,7 @@ export async function sweep(session: Session, store: OperatorStore, report: OnPr
   const totals = { entries: 0, live: 0, dropped: 0, strays: 0 };
   const former = document.sweeping!;
   report({ step: "cleaning" });
-  await inParallel(setsOf(store, former), CONCURRENCY, async ({ point }) => {
+  await inParallel(setsOf(store, former), SETS_AT_ONCE, async ({ point }) => {
     for await (const page of store.entries(former, point)) {
       requireSameRing(session, document);
       const found = await sweepPage(session, store, page);

@@ -15,14 +15,13 @@ import { ask, requireFence } from "../protocol/validate.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import type { OperatorStore } from "../topology/store.ts";
 import { entriesOf, generationsOf } from "./entries.ts";
+import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
 import type { OnProgress } from "./progress.ts";
 import { purgeKeys } from "./purge.ts";
-import { inParallel, persist, settledView } from "./ready.ts";
+import { persist, settledView } from "./ready.ts";
 import { record } from "./reindex.ts";
 import { areLive } from "./sweep.ts";
 
-/** Sets looked at, at the same time. */
-const CONCURRENCY = 8;
 const BATCH_KEYS = 500;
 const EXAMPLES = 10;
 const DUMP_TRIES = 3;
@@ -105,7 +104,7 @@ class Verification {
 
   async run(): Promise<VerifyReport> {
     for (const node of this.#session.view.document.nodes) await this.#askFence(node);
-    await inParallel(new Set(this.#session.view.ring.getPoints()), CONCURRENCY, (point) => this.#verifySet(point));
+    await inParallel(new Set(this.#session.view.ring.getPoints()), SETS_AT_ONCE, (point) => this.#verifySet(point));
     if (this.#options.full) for (const node of this.#session.view.document.nodes) await this.#verifyServer(node);
     this.#requireSameRing();
     const [missing, unrecorded, strays] = [this.#missing, this.#unrecorded, this.#strays].map((found) =>

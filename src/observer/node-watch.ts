@@ -9,6 +9,7 @@
  * A suspect node still counts as available: one lost probe is no outage.
  */
 import { isRingshiftError } from "../errors.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { stats } from "../memcached/admin.ts";
 import type { NodeRecord } from "../topology/document.ts";
 
@@ -53,6 +54,8 @@ export interface NodeWatchOptions {
   readonly nodes: () => readonly NodeRecord[];
   /** From the begin of one round to the begin of the next, in ms. */
   readonly intervalMs: () => number;
+  /** How the servers are reached. */
+  readonly access?: ServerAccess | undefined;
   readonly onEvent?: ((event: WatchEvent) => void) | undefined;
   /** For tests: asks one server. */
   readonly ask?: ((address: string, timeoutMs: number) => Promise<ReadonlyMap<string, string>>) | undefined;
@@ -130,7 +133,8 @@ export class NodeWatch {
   }
 
   async #probe(node: NodeRecord): Promise<void> {
-    const ask = this.#options.ask ?? ((address, timeoutMs) => stats(address, "", { timeoutMs }));
+    const { access } = this.#options;
+    const ask = this.#options.ask ?? ((address, timeoutMs) => stats(address, "", { timeoutMs, access }));
     const begun = performance.now();
     try {
       const found = statsOf(await ask(node.address, PROBE_TIMEOUT_MS));

@@ -13,6 +13,7 @@ import { isRingshiftError, RingshiftError } from "../errors.ts";
 import {
   classicAppend,
   classicCas,
+  isStored,
   type MetaSetOptions,
   metaArithmetic,
   metaDelete,
@@ -36,6 +37,8 @@ const MAX_ROUNDS = 200;
 /** A value ready for the wire. */
 export interface Item {
   readonly data: Buffer;
+  /** The same as text, where it is ASCII; `data` is then made when it is asked for. */
+  readonly text?: string | undefined;
   readonly flags: number;
   /** Memcached's exptime: 0 never, else relative or absolute seconds. */
   readonly exptime: number;
@@ -183,7 +186,8 @@ async function tellOn(
 export async function fillLease(session: Session, route: Route, item: Item, lease: Lease): Promise<boolean> {
   if (!isHere(route, lease)) return false;
   const reply = await store(session, route, item, { cas: lease.cas, classic: true }, lease.connection);
-  return expect(route, reply, "STORED", "EXISTS", "NOT_FOUND") === "STORED";
+  expect(route, reply, "STORED", "EXISTS", "NOT_FOUND", "HD", "EX", "NF");
+  return isStored(reply);
 }
 
 /** Sets TTL without changing the value; false on a miss. */
@@ -315,12 +319,6 @@ function noRoom(route: Route): RingshiftError {
   return new RingshiftError("VALUE_TOO_LARGE", `${name} has no room for the longer value; the old one is untouched.`, {
     node: name,
   });
-}
-
-/** True when a store needs nothing first: the key is recorded, or need not be, and the value is small enough to fit anywhere. */
-export function canStoreAtOnce(session: Session, route: Route, item: Item): boolean {
-  if (!route.view.unfenced && !session.recorder.knows(route.key, route.hash)) return false;
-  return session.limits?.fits(route.node, route.key.length, item.data.length) ?? true;
 }
 
 /** The reply's status, when it is one that the command may have. @throws RingshiftError SERVER_ERROR, PROTOCOL_ERROR */

@@ -7,11 +7,10 @@
 import { metaDelete, metaGet } from "../memcached/commands.ts";
 import type { Command, ConnectionRef, Exchanged, FenceReading } from "../memcached/exchange.ts";
 import { FENCE_KEY_PREFIX, MANAGED_KEY } from "../memcached/key.ts";
-import { ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
-import type { NodeRecord } from "../topology/document.ts";
+import { type Endpoint, ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
 import type { Namespace } from "../topology/namespace.ts";
 
-const NAMESPACED = /^([A-Za-z0-9._-]{1,64}):./;
+const NAMESPACED = /^([A-Za-z0-9._-]{1,64}):./s;
 /** First words remembered; with more than these they are asked for again. */
 const MAX_WORDS = 100_000;
 
@@ -24,7 +23,7 @@ interface Reach {
  * Batches of at most `size` of the cluster's live keys. As with any metadump, what comes or goes meanwhile may be missed or come twice.
  * @throws RingshiftError when the server cannot be read to the end
  */
-export async function* ourKeys(reach: Reach, node: NodeRecord, size = MAX_EXCHANGE_COMMANDS): AsyncIterable<string[]> {
+export async function* ourKeys(reach: Reach, node: Endpoint, size = MAX_EXCHANGE_COMMANDS): AsyncIterable<string[]> {
   const { keyPrefix } = reach.namespace;
   const foreign = new Map<string, boolean>();
   let batch: string[] = [];
@@ -47,7 +46,7 @@ export async function* ourKeys(reach: Reach, node: NodeRecord, size = MAX_EXCHAN
  */
 export async function deleteOurKeys(
   reach: Reach,
-  node: NodeRecord,
+  node: Endpoint,
   may: (fence: FenceReading | undefined) => boolean = () => true,
 ): Promise<number> {
   let deleted = 0;
@@ -72,7 +71,7 @@ export function isReserved(key: string): boolean {
 
 async function withoutForeign(
   reach: Reach,
-  node: NodeRecord,
+  node: Endpoint,
   keys: readonly string[],
   foreign: Map<string, boolean>,
 ): Promise<string[]> {
@@ -94,7 +93,7 @@ async function withoutForeign(
 
 async function exchange(
   { transport }: Reach,
-  node: NodeRecord,
+  node: Endpoint,
   commands: readonly Command[],
   on?: ConnectionRef,
 ): Promise<Exchanged> {

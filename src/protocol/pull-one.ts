@@ -12,7 +12,13 @@ export async function pullOne(session: Session, route: Route): Promise<void> {
   return mine;
 }
 
-async function pullOnce(session: Session, route: Route): Promise<void> {
-  await pull(session, route.view, route.source!, route.node, [route], { unstorable: "drop" });
-  route.view.rememberMoved(route.key);
+/** Afterwards the key is at its new owner, or nowhere; the old one may still have what was pulled from it. For rule R alone. @throws Retry */
+export function pullForRead(session: Session, route: Route): Promise<void> {
+  return session.pulls.get(route.key) ?? pullOnce(session, route, true);
+}
+
+async function pullOnce(session: Session, route: Route, forRead = false): Promise<void> {
+  const options = { unstorable: "drop", forRead } as const;
+  const [result] = await pull(session, route.view, route.source!, route.node, [route], options);
+  if (!forRead || result !== "present") route.view.rememberMoved(route.key);
 }

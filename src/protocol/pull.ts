@@ -12,55 +12,30 @@
  * A fence that is not the document's, or a broken connection, at any step aborts the pull: what it left behind expires or is taken
  * over. Written for many keys of one pair of servers at once, a round trip a step; a client's pull is the case of one key.
  */
-import { classicAdd, classicCas, exptimeOf, metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
-import type { Command, ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
-import { MAX_EXCHANGE_BYTES, MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
+import { isRingshiftError } from "../errors.ts";
+import { classicCas, exptimeOf, isStored, metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import type { Reply } from "../memcached/exchange.ts";
+import { isTextKey } from "../memcached/key.ts";
 import type { NodeRecord } from "../topology/document.ts";
-import { leaseEpoch } from "./lease.ts";
+import {
+  atTarget,
+  type Crossing,
+  type Job,
+  type PullKey,
+  type PullOptions,
+  type PullResult,
+  parts,
+  sameConnection,
+} from "./crossing.ts";
 import { Retry, Unstorable } from "./outcome.ts";
+import { PLACEHOLDER_TTL_S, presentOnly, reserve, waitForOthers } from "./reserve.ts";
 import type { Session } from "./session.ts";
 import { ask, requireFence } from "./validate.ts";
 import type { View } from "./view.ts";
 
-/** A placeholder outlives its puller by this long at most. */
-const PLACEHOLDER_TTL_S = 3;
-/** Somebody's placeholder that has stood this long with one CAS is taken over. */
-const TAKE_OVER_MS = 50;
-/** Between two looks at somebody's placeholder. */
-const MIN_WAIT_MS = 1;
-const MAX_WAIT_MS = 5;
+export type { PullKey, PullOptions, PullResult } from "./crossing.ts";
+
 const MAX_ROUNDS = 200;
-const EMPTY = Buffer.alloc(0);
-
-/** A key to pull, with the point whose set lists it at its new owner. */
-export interface PullKey {
-  readonly key: string;
-  readonly hash: number;
-  readonly point: number;
-}
-
-export interface PullOptions {
-  /** A value that B cannot store: `drop` it, as Memcached drops what it cannot store, or `stop` with Unstorable. */
-  readonly unstorable: "drop" | "stop";
-}
-
-/** `moved`: by this pull. `present`: B had a value already. `absent`: neither has one. `dropped`: B could not store it. */
-export type PullResult = "moved" | "present" | "absent" | "dropped";
-
-interface Job extends PullKey {
-  /** CAS of the placeholder at B that this pull may replace, and the connection that gave it. */
-  token: string | undefined;
-  connection: ConnectionRef | undefined;
-  /** Somebody's placeholder: its CAS, the connection that gave it, since when it stands, and whether it could be a lease (lease.ts). */
-  foreign: { cas: string; connection: ConnectionRef; since: number; lease: boolean } | undefined;
-  /** The value at A, and the connection that gave it. */
-  copy: Reply | undefined;
-  copyConnection: ConnectionRef | undefined;
-  readAt: number;
-  /** B has no memory even for a placeholder. */
-  refused: boolean;
-  result: PullResult | undefined;
-}
 
 /**
  * Pulls the keys from `source` to `target`; results in the order of `keys`.
@@ -83,7 +58,7 @@ export async function pull(
       copy: undefined,
       copyConnection: undefined,
     };
-    return { key: name, hash, point, ...none, readAt: 0, refused: false, result: undefined };
+    return { key: name, hash, point, ...none, changes: 0, readAt: 0, refused: false, result: undefined };
   });
   let open = jobs;
   for (let round = 0; open.length > 0; round++) {
@@ -95,20 +70,11 @@ export async function pull(
       throw error;
     }
     open = jobs.filter((job) => job.result === undefined);
-    if (open.some((job) => job.foreign !== undefined)) {
-      await session.clock.sleep(MIN_WAIT_MS + session.clock.random() * (MAX_WAIT_MS - MIN_WAIT_MS));
-    }
+    const foreign = open.flatMap((job) => job.foreign ?? []);
+    if (foreign.length > 0) await waitForOthers(session, foreign, round);
   }
   session.counters.pulled += jobs.filter((job) => job.result === "moved").length;
   return jobs.map((job) => job.result!);
-}
-
-interface Crossing {
-  readonly session: Session;
-  readonly view: View;
-  readonly source: NodeRecord;
-  readonly target: NodeRecord;
-  readonly options: PullOptions;
 }
 
 async function pullRound(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
@@ -116,6 +82,7 @@ async function pullRound(crossing: Crossing, jobs: readonly Job[]): Promise<void
   const present =
     view.confirmed && session.isFresh(view) ? await reserve(crossing, jobs) : await presentOnly(crossing, jobs);
   const reserved = jobs.filter((job) => job.token !== undefined);
+  if (reserved.length === 0 && present.length === 0 && !jobs.some((job) => job.refused)) return; // all wait
   await readSource(crossing, reserved);
   const found = reserved.filter((job) => job.copy !== undefined);
   await giveBack(
@@ -125,7 +92,7 @@ async function pullRound(crossing: Crossing, jobs: readonly Job[]): Promise<void
   await record(crossing, found);
   await fill(crossing, found);
   const filled = found.filter((job) => job.result !== undefined);
-  await kill(crossing, [...present, ...filled]);
+  await kill(crossing, crossing.options.forRead ? filled : [...present, ...filled]);
   for (const job of present) job.result = "present";
   await dropRefused(
     crossing,
@@ -134,53 +101,6 @@ async function pullRound(crossing: Crossing, jobs: readonly Job[]): Promise<void
   const dropped = found.filter((job) => job.result === "dropped");
   crossing.session.counters.dropped += dropped.length;
   await giveBack(crossing, dropped, "dropped");
-}
-
-/** Step 1. Answers the jobs for which B has a value; the others have a token, or somebody's placeholder to wait for. */
-async function reserve(crossing: Crossing, jobs: readonly Job[]): Promise<Job[]> {
-  const { session } = crossing;
-  const present: Job[] = [];
-  const takeOver: ConnectionRef[] = [];
-  const commands = jobs.map((job) => {
-    job.token = job.copy = undefined;
-    const look = metaGet(job.key, "f c s");
-    const { foreign } = job;
-    if (foreign?.lease) return [metaGet(job.key, "v f"), look];
-    if (foreign === undefined || session.clock.now() - foreign.since < TAKE_OVER_MS) {
-      return [classicAdd(job.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, EMPTY), look];
-    }
-    takeOver.push(foreign.connection);
-    return [classicCas(job.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, foreign.cas, EMPTY), look];
-  });
-  const answer = (job: Job, [put, look]: readonly Reply[], connection: ConnectionRef) => {
-    const refused = put!.status === "SERVER_ERROR" && (look!.cas === undefined || look!.flags === PLACEHOLDER_FLAGS);
-    if (refused && crossing.options.unstorable === "stop") {
-      throw new Unstorable(job.key, crossing.target.name, put!.message);
-    }
-    job.refused = refused;
-    if (refused) return;
-    if (job.foreign?.lease) {
-      if (put!.flags === PLACEHOLDER_FLAGS && leaseEpoch(put!.value) === crossing.view.document.epoch) {
-        job.foreign = undefined;
-        present.push(job); // P had passed when it was put
-        return;
-      }
-      job.foreign.lease = false;
-    }
-    if (look!.cas === undefined) {
-      job.foreign = undefined; // gone again between the two: next round
-    } else if (look!.flags !== PLACEHOLDER_FLAGS) {
-      present.push(job);
-    } else if (put!.status === "STORED") {
-      job.token = look!.cas;
-      job.connection = connection;
-      job.foreign = undefined;
-    } else if (job.foreign?.cas !== look!.cas) {
-      job.foreign = { cas: look!.cas, connection, since: session.clock.now(), lease: (look!.size ?? 0) > 0 };
-    }
-  };
-  await atTarget(crossing, jobs, commands, answer, sameConnection(takeOver));
-  return present;
 }
 
 /**
@@ -202,17 +122,6 @@ async function dropRefused(crossing: Crossing, jobs: readonly Job[]): Promise<vo
     job.refused = false;
   }
   crossing.session.counters.dropped += jobs.filter((job) => job.result === "dropped").length;
-}
-
-/** Step 1 while the document is unconfirmed: no placeholder is put; values that have crossed already are accepted, all others wait. */
-async function presentOnly(crossing: Crossing, jobs: readonly Job[]): Promise<Job[]> {
-  const present: Job[] = [];
-  const commands = jobs.map((job) => [metaGet(job.key, "f c")]);
-  await atTarget(crossing, jobs, commands, (job, [look]) => {
-    if (look!.cas !== undefined && look!.flags !== PLACEHOLDER_FLAGS) present.push(job);
-  });
-  if (present.length < jobs.length) throw new Retry();
-  return present;
 }
 
 /** Step 2. A placeholder at A is a miss. */
@@ -261,7 +170,10 @@ async function fill(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
   const { session, options, target } = crossing;
   const expired: Job[] = [];
   const fits: Job[] = [];
-  for (const job of jobs) (remainingTtl(session, job) === 0 ? expired : fits).push(job);
+  for (const job of jobs) {
+    if (remainingTtl(session, job) === 0) expired.push(job);
+    else if (isTextKey(job.key) || (await hasRoom(crossing, job))) fits.push(job);
+  }
   await giveBack(crossing, expired);
   const commands = fits.map((job) => {
     const { flags, cas: _, value } = job.copy!;
@@ -270,12 +182,25 @@ async function fill(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
     return [classicCas(job.key, flags!, exptime, job.token!, value!)];
   });
   const answer = (job: Job, [reply]: readonly Reply[]) => {
-    if (reply!.status === "STORED") job.result = "moved";
+    if (isStored(reply!)) job.result = "moved";
     if (reply!.status !== "SERVER_ERROR") return;
     if (options.unstorable === "stop") throw new Unstorable(job.key, target.name, reply!.message);
     job.result = "dropped"; // A's copy goes while our placeholder keeps others from filling; then the placeholder goes
   };
   await atTarget(crossing, fits, commands, answer, sameConnection(fits.map((job) => job.connection!)));
+}
+
+/** A binary key is filled by `ms`, which takes what stands there with it when it fails: so the size is checked first. */
+async function hasRoom({ session, options, target }: Crossing, job: Job): Promise<boolean> {
+  try {
+    await session.limits?.check(target, job.key.length, job.copy!.value!.length);
+    return true;
+  } catch (error) {
+    if (!isRingshiftError(error, "VALUE_TOO_LARGE")) throw new Retry(error);
+    if (options.unstorable === "stop") throw new Unstorable(job.key, target.name, error.message);
+    job.result = "dropped";
+    return false;
+  }
 }
 
 /** Seconds that A's value has left, rounded up; 0 when it has expired since; undefined when it never does. */
@@ -309,58 +234,4 @@ async function kill(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
     }
     open = left;
   }
-}
-
-/** A CAS token is used only on the connection that gave it. @throws Retry when they came from several */
-function sameConnection(connections: readonly ConnectionRef[]): ConnectionRef | undefined {
-  const first = connections[0];
-  if (connections.some((other) => other.id !== first!.id)) throw new Retry();
-  return first;
-}
-
-/** Sends each job's commands to B, packed into flushes, and hands back each job's replies after the fence check. */
-async function atTarget(
-  crossing: Crossing,
-  jobs: readonly Job[],
-  commands: readonly Command[][],
-  answer: (job: Job, replies: readonly Reply[], connection: ConnectionRef) => void,
-  on?: ConnectionRef,
-): Promise<void> {
-  const { session, view, target } = crossing;
-  const work = jobs.map((job, i) => ({ job, commands: commands[i]! }));
-  const size = (one: (typeof work)[number]) => one.commands.length;
-  const bytes = (one: (typeof work)[number]) =>
-    one.commands.reduce((sum, { line, data }) => sum + line.length + (data?.length ?? 0) + 4, 0);
-  for (const part of parts(work, size, bytes)) {
-    const flat = part.flatMap((one) => one.commands);
-    const result: Exchanged = await ask(session, view, target, flat, on);
-    await requireFence(session, view, target, result);
-    let at = 0;
-    for (const one of part) {
-      answer(one.job, result.replies.slice(at, at + one.commands.length), result.connection);
-      at += one.commands.length;
-    }
-  }
-}
-
-/** Slices that fit one exchange. */
-function* parts<T>(
-  items: readonly T[],
-  size: (item: T) => number,
-  bytes: (item: T) => number = () => 0,
-): Iterable<T[]> {
-  let part: T[] = [];
-  let [commands, total] = [0, 0];
-  for (const item of items) {
-    const [more, length] = [size(item), bytes(item)];
-    if (part.length > 0 && (commands + more > MAX_EXCHANGE_COMMANDS || total + length > MAX_EXCHANGE_BYTES)) {
-      yield part;
-      part = [];
-      commands = total = 0;
-    }
-    part.push(item);
-    commands += more;
-    total += length;
-  }
-  if (part.length > 0) yield part;
 }

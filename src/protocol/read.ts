@@ -1,14 +1,14 @@
 /**
  * Rule R, read (docs/protocol.md), and reads of keys that are not moving.
  *
- * In D, of a moving key: read B; a value is the answer. Else read A. A has it: pull it (P), then read B again, and only what B holds is
- * answered. A has not: read B a *third* time, since the key may have crossed between the two.
+ * In D, of a moving key: read B; a value is the answer, and a pull's placeholder is waited for. Else read A. A has it: pull it (P), then read
+ * B again, and only what B holds is answered. A has not: read B a *third* time, since the key may have crossed between the two.
  */
 import { metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { Exchanged, Reply } from "../memcached/exchange.ts";
 import { standsAsMiss } from "./lease.ts";
 import { Retry } from "./outcome.ts";
-import { pullOne } from "./pull-one.ts";
+import { pullForRead } from "./pull-one.ts";
 import type { Session } from "./session.ts";
 import { ask, requireAccepted, requireFence } from "./validate.ts";
 import type { Route } from "./view.ts";
@@ -71,11 +71,15 @@ async function readDual(
     const first = await ask(session, view, node, [metaGet(key, flags)]);
     await requireFence(session, view, node, first);
     if (isValue(first.replies[0]!)) return hit(first.replies[0]!, first);
+    if (isPull(first.replies[0]!)) {
+      await pullForRead(session, route); // somebody is at it: wait for that, or take over
+      continue;
+    }
 
     const old = await ask(session, view, source, [metaGet(key, "f c")]);
     await requireFence(session, view, source, old);
     if (isValue(old.replies[0]!)) {
-      await pullOne(session, route);
+      await pullForRead(session, route);
       continue;
     }
 
@@ -106,6 +110,11 @@ export async function removePlaceholder(
   const exchanged = await ask(session, route.view, route.node, [command], seenIn.connection);
   await requireAccepted(session, route, exchanged, false);
   return exchanged.replies[0]!.status;
+}
+
+/** The placeholder of a pull, where the value was asked for: a lease has a text. */
+function isPull(reply: Reply): boolean {
+  return reply.flags === PLACEHOLDER_FLAGS && reply.value?.length === 0;
 }
 
 function isValue(reply: Reply): boolean {

@@ -15,7 +15,7 @@ import type { Namespace } from "../topology/namespace.ts";
 import type { Snapshot, TopologyStore } from "../topology/store.ts";
 import type { Clock } from "./clock.ts";
 import { Coalesced } from "./coalesced.ts";
-import { View } from "./view.ts";
+import { prepareRings, View } from "./view.ts";
 
 /** Rule T: a document has to have been confirmed this recently when a flush is sent. */
 export const GATE_MS = 2_000;
@@ -145,8 +145,15 @@ export class Session {
     this.#refusal = error;
   }
 
-  redisFailed(): void {
-    this.#redisFailedAt = this.clock.now();
+  /**
+   * A call that began at `askedAt` has failed. False: that says nothing of Redis. After this process was stopped its timers fire before it
+   * reads the answers that wait in its sockets; were the gate to open for that, what it had decided before would go out first.
+   */
+  redisFailed(askedAt = this.clock.now()): boolean {
+    const now = this.clock.now();
+    if (now - askedAt > GATE_MS) return false;
+    this.#redisFailedAt = now;
+    return true;
   }
 
   /** Begins an attempt: the view it works under, to be given back to `leave`. @throws RingshiftError after `refuse` */
@@ -197,7 +204,7 @@ export class Session {
     try {
       snapshot = await this.store.read();
     } catch (error) {
-      this.redisFailed();
+      this.redisFailed(askedAt);
       throw error;
     }
     return this.#seen(snapshot, askedAt);
@@ -219,6 +226,11 @@ export class Session {
       const present = await this.store.read(); // ours, or what somebody else has put back
       if (present.document !== null) return this.#seen(present, askedAt);
       throw new RingshiftError("REDIS_UNREACHABLE", "Redis keeps losing the topology document: what deletes it?");
+    }
+    const preparing = prepareRings(document);
+    if (preparing !== undefined) {
+      await preparing;
+      if (this.#view !== own) return this.#seen(snapshot, askedAt); // another look was faster
     }
     const view = new View(document, runId, askedAt);
     this.#adopt(view);

@@ -7,6 +7,7 @@
  *   fence missing or lower    Redis is asked, by a read that begins after the replies arrived
  *   no answer                 (exchange.ts: reads are retried, writes are ambiguous)
  */
+import type { RingshiftError } from "../errors.ts";
 import type { Command, ConnectionRef, Exchanged } from "../memcached/exchange.ts";
 import { ExchangeError } from "../memcached/transport.ts";
 import type { NodeRecord } from "../topology/document.ts";
@@ -59,8 +60,9 @@ async function send(
  * What an exchange without replies means for its attempt. A gate that was shut (rule T) is no failure of the server, so it is no cause.
  * Whoever sent something that acts, and cannot know whether it still arrives, lets its epoch `linger` for the hold-off.
  */
-export function unanswered(failure: ExchangeError, write: boolean): Retry | Ambiguous {
+export function unanswered(failure: ExchangeError, write: boolean): Retry | Ambiguous | RingshiftError {
   if (failure.gate) return new Retry();
+  if (failure.error.code === "NOT_SUPPORTED") return failure.error; // by the connection, on whatever attempt
   return failure.sent && write ? new Ambiguous(failure.error) : new Retry(failure.error);
 }
 

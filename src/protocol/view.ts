@@ -6,8 +6,8 @@
  *
  * Views are immutable but for their counters; an attempt at an operation works under one view from its first to its last command.
  */
-import { type Arc, diffRings, hashOf, Ring, type RingDiff } from "../ring/index.ts";
-import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
+import { type Arc, buildRing, diffRings, hashOf, Ring, type RingDiff, type RingNodeInput } from "../ring/index.ts";
+import { isDead, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
 
 /** Keys that this process has seen arrive at their new owner, at most; the rest cost a look at both servers again. */
 const MAX_KNOWN_MOVED = 200_000;
@@ -48,6 +48,8 @@ export class View {
   /** In F, D and while settling: the arcs that change point or owner. */
   readonly diff: RingDiff | undefined;
   #supersede!: () => void;
+  /** Indexes of nodes that are declared dead while keys move to them: all their keys wait for a ring without them (give-up.ts). */
+  readonly #givenUp: ReadonlySet<number> | undefined;
   readonly #owners: readonly NodeRecord[];
   readonly #previousByName: ReadonlyMap<string, NodeRecord>;
   readonly #knownMoved = new Set<string>();
@@ -69,6 +71,8 @@ export class View {
         return this.#previousByName.get(from.name)?.index === byName.get(to.name)?.index;
       });
     }
+    const givenUp = deadDestinations(this);
+    if (givenUp.length > 0) this.#givenUp = new Set(givenUp.map((node) => node.index));
   }
 
   /** False while Redis has failed over since this document was published: the document may not be the latest. */
@@ -103,7 +107,8 @@ export class View {
     const point = this.ring.pointAt(slot);
     const arc = this.diff?.find(hash);
     if (arc === undefined) {
-      return { view: this, key, hash, kind: "plain", moving: false, node, source: undefined, point, careful: false };
+      const careful = this.#givenUp?.has(node.index) ?? false;
+      return { view: this, key, hash, kind: "plain", moving: false, node, source: undefined, point, careful };
     }
     return this.#routeInChange(key, hash, node, point, arc);
   }
@@ -135,6 +140,14 @@ export class View {
     return { view: this, key, hash, kind: way, moving: true, node: owner, source: old, point, careful: true };
   }
 
+  /** The dead node that an operation has to wait for a later document for; undefined for all others. */
+  waitsFor({ node, moving, source }: Route): NodeRecord | undefined {
+    const { dead } = this.document;
+    if (dead === undefined || dead.length === 0) return undefined;
+    if (moving && isDead(this.document, source!.name)) return source;
+    return this.#givenUp?.has(node.index) ? node : undefined;
+  }
+
   /** After P: nothing of the key is left at its old owner, nor can it come back there in this phase. */
   rememberMoved(key: string): void {
     if (this.#knownMoved.size >= MAX_KNOWN_MOVED) this.#knownMoved.clear();
@@ -142,14 +155,38 @@ export class View {
   }
 }
 
+/** The nodes that are declared dead while keys move to them, in phase D. */
+export function deadDestinations({ document, diff }: Pick<View, "document" | "diff">): NodeRecord[] {
+  if (document.phase !== "D" || !document.dead?.length) return [];
+  const gaining = new Set(diff?.arcs.flatMap((arc) => (arc.moves ? [arc.toNode] : [])));
+  return document.nodes.filter(({ name }) => isDead(document, name) && gaining.has(name));
+}
+
+/** Rings of fewer nodes are made in a few milliseconds. */
+const LARGE_RING_NODES = 64;
+
+/**
+ * Makes the rings of a document in slices of the event loop, so that a view of it is made at once afterwards. Undefined when they are small.
+ * @param nodes of the new ring, where they are not the document's
+ */
+export function prepareRings(document: TopologyDocument, nodes = document.nodes): Promise<void> | undefined {
+  const lists = [nodes, document.previousNodes ?? document.nodes];
+  if (lists.every((list) => list.length < LARGE_RING_NODES)) return undefined;
+  const { compat } = document.ring;
+  return (async () => {
+    for (const list of new Set(lists)) await buildRing(list.map(ringNode), { compat });
+  })();
+}
+
 /** The ring that a document's nodes make. */
 export function ringOf(document: TopologyDocument, nodes: readonly NodeRecord[]): Ring {
-  return new Ring(
-    nodes.map(({ name, weight, vnodes }) => ({
-      name,
-      ...(weight === undefined ? {} : { weight }),
-      ...(vnodes === undefined ? {} : { vnodes }),
-    })),
-    { compat: document.ring.compat },
-  );
+  return new Ring(nodes.map(ringNode), { compat: document.ring.compat });
+}
+
+function ringNode({ name, weight, vnodes }: NodeRecord): RingNodeInput {
+  return {
+    name,
+    ...(weight === undefined ? {} : { weight }),
+    ...(vnodes === undefined ? {} : { vnodes }),
+  };
 }

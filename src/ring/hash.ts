@@ -2,12 +2,14 @@
  * Where a key lies on the ring.
  *
  * What is hashed are the key's bytes as they travel. A *wire string* carries them with one char per byte (latin1), so that a parser can hand
- * keys on without knowing their encoding. For pure ASCII the wire string, the JS string and its UTF-8 bytes are the same thing, and that is
- * the fast path: the one-shot `crypto.hash` costs a quarter of `createHash`, but takes a string for UTF-8.
+ * keys on without knowing their encoding. Short ones are hashed here (short-md5.ts). For pure ASCII the wire string, the JS string and its
+ * UTF-8 bytes are the same thing, which helps the longer ones: the one-shot `crypto.hash` costs a quarter of `createHash`, but takes a
+ * string for UTF-8.
  */
 
 import { hash } from "node:crypto";
 import { RingshiftError } from "../errors.ts";
+import { MAX_SHORT_MD5, shortMd5 } from "./short-md5.ts";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the whole ASCII range is meant
 const ASCII = /^[\x00-\x7f]*$/;
@@ -22,6 +24,10 @@ const BYTES = /^[\x00-\xff]*$/;
  * @throws INVALID_KEY when a char is no byte: the string was not encoded, and its owner would be wrong
  */
 export function keyHash(wire: string): number {
+  if (wire.length <= MAX_SHORT_MD5) {
+    const short = shortMd5(wire);
+    return short === -1 ? refuse(wire) : short;
+  }
   const digest = hash("md5", ASCII.test(wire) ? wire : bytesOf(wire), "binary");
   return (
     (digest.charCodeAt(0) |
@@ -41,10 +47,11 @@ export function wireKeyOf(key: string): string {
 }
 
 function bytesOf(wire: string): Buffer {
-  if (!BYTES.test(wire)) {
-    throw new RingshiftError("INVALID_KEY", "a wire key has one char per byte: encode the key with wireKeyOf() first", {
-      key: wire,
-    });
-  }
-  return Buffer.from(wire, "latin1");
+  return BYTES.test(wire) ? Buffer.from(wire, "latin1") : refuse(wire);
+}
+
+function refuse(wire: string): never {
+  throw new RingshiftError("INVALID_KEY", "a wire key has one char per byte: encode the key with wireKeyOf() first", {
+    key: wire,
+  });
 }

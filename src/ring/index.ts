@@ -14,5 +14,5 @@ export {
   type RingNodeInput,
   VNODES_PER_WEIGHT,
 } from "./nodes.ts";
-export { Ring, type RingOptions } from "./ring.ts";
+export { buildRing, Ring, type RingOptions } from "./ring.ts";
 export { parseServersFile, type ServersFileEntry } from "./servers-file.ts";

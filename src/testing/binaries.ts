@@ -6,7 +6,7 @@
  * never a test that quietly does not run.
  */
 import { spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** The server programs by the name of their file, which is their Debian package's name too. */
@@ -51,6 +51,45 @@ export async function ensureBinaries(): Promise<Readonly<Record<ServerBinary, st
   return { memcached: requireBinary("memcached"), "redis-server": requireBinary("redis-server") };
 }
 
+/** libsasl2's plug-in for PLAIN, without which a memcached -S lets nobody in; a package of its own on Debian. */
+const SASL_PACKAGE = "libsasl2-modules";
+const SASL_PLAIN = /^libplain\.(so|dylib|plugin)/;
+
+/** @throws Error that names the commands which install libsasl2's PLAIN, where it is missing */
+export function requireSaslPlain(): void {
+  if (!hasSaslPlain()) throw new Error(howToInstallSasl());
+}
+
+/** As `ensureBinaries`, for libsasl2's PLAIN. @throws Error that names the commands which install it */
+export async function ensureSaslPlain(): Promise<void> {
+  if (hasSaslPlain()) return;
+  if (!canInstall()) throw new Error(howToInstallSasl());
+  await aptInstall([SASL_PACKAGE]);
+  requireSaslPlain();
+}
+
+function hasSaslPlain(): boolean {
+  const roots = ["/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib"];
+  const folders = roots.flatMap((root) => [root, ...filesIn(root).map((name) => join(root, name))]);
+  return folders.some((folder) => filesIn(join(folder, "sasl2")).some((name) => SASL_PLAIN.test(name)));
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function howToInstallSasl(): string {
+  return [
+    "libsasl2 has no PLAIN here, which a memcached with SASL (-S) needs. Install it:",
+    `  Debian, Ubuntu:  sudo apt-get install -y --no-install-recommends ${SASL_PACKAGE}`,
+    "  Fedora:          sudo dnf install cyrus-sasl-plain",
+  ].join("\n");
+}
+
 function canInstall(): boolean {
   return process.getuid?.() === 0 && isExecutable("/usr/bin/apt-get");
 }
@@ -84,7 +123,7 @@ apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $wanted
 /** apt-get needs the sbin folders for dpkg's helpers. */
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-function aptInstall(missing: readonly ServerBinary[]): Promise<void> {
+function aptInstall(missing: readonly string[]): Promise<void> {
   const child = spawn("/bin/sh", ["-c", INSTALL_SCRIPT, "sh", ...missing], {
     stdio: ["ignore", 2, 2],
     env: { ...process.env, PATH: SYSTEM_PATH, DEBIAN_FRONTEND: "noninteractive" },
@@ -98,7 +137,7 @@ function aptInstall(missing: readonly ServerBinary[]): Promise<void> {
   });
 }
 
-function howToInstall(missing: readonly ServerBinary[]): string {
+function howToInstall(missing: readonly string[]): string {
   const brew = missing.map((name) => (name === "redis-server" ? "redis" : name));
   return [
     `${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} not installed (looked on PATH and in ${USUAL_FOLDERS.join(", ")}).`,

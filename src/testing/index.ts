@@ -1,5 +1,12 @@
 /** `ringshift/testing`: real Memcached and Redis servers for tests and demonstrations, gone when the program is. */
-export { ensureBinaries, findBinary, requireBinary, SERVER_BINARIES, type ServerBinary } from "./binaries.ts";
+export {
+  ensureBinaries,
+  ensureSaslPlain,
+  findBinary,
+  requireBinary,
+  SERVER_BINARIES,
+  type ServerBinary,
+} from "./binaries.ts";
 export {
   type ClusterOptions,
   LocalCluster,
@@ -11,3 +18,4 @@ export {
   startMemcached,
   startRedis,
 } from "./local-cluster.ts";
+export { SaslAccounts } from "./sasl.ts";

@@ -68,6 +68,8 @@ interface ServerOptions {
   readonly args?: readonly string[];
   /** Default: a free one. */
   readonly port?: number;
+  /** Besides this program's environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface MemcachedOptions extends ServerOptions {
@@ -85,13 +87,14 @@ export interface RedisOptions extends ServerOptions {
  * @throws Error with the server's output when it does not come up, or with what to install when there is none
  */
 export async function startMemcached(options: MemcachedOptions = {}): Promise<MemcachedServer> {
-  const { memoryMb = 64, args = [], port } = options;
+  const { memoryMb = 64, args = [], port, env = {} } = options;
   // memcached refuses to run as root unless it is told a user
   const user = process.getuid?.() === 0 && !args.some((arg) => /^(-u|--user)/.test(arg)) ? ["-u", "nobody"] : [];
   return await new Server({
     command: [requireBinary("memcached"), "-l", HOST, "-m", String(memoryMb), ...user],
     portFlag: "-p",
     args,
+    env,
     folder: "",
     question: speaksBinary(args) ? BINARY_QUIT : "stats\r\nquit\r\n",
     pidInAnswer: /^STAT pid (\d+)/m,
@@ -111,7 +114,7 @@ const BINARY_QUIT = `\x80\x07${"\0".repeat(22)}`;
  * @throws Error with the server's output when it does not come up, or with what to install when there is none
  */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const { appendOnly = false, args = [], port } = options;
+  const { appendOnly = false, args = [], port, env = {} } = options;
   const binary = requireBinary("redis-server");
   const folder = mkdtempSync(join(tmpdir(), "ringshift-redis-"));
   const storage = ["--dir", folder, "--save", "", "--appendonly", appendOnly ? "yes" : "no"];
@@ -119,6 +122,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     command: [binary, "--bind", HOST, "--maxmemory-policy", "noeviction", ...storage],
     portFlag: "--port",
     args,
+    env,
     folder,
     question: "PING\r\nINFO server\r\nQUIT\r\n",
     pidInAnswer: /^process_id:(\d+)/m,
@@ -190,6 +194,7 @@ interface Launch {
   readonly command: readonly string[];
   readonly portFlag: string;
   readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
   /** Deleted with the server; empty for none. */
   readonly folder: string;
   /** Ends with the command after which the server closes. The pid in its answer tells it from a stranger that was first on the port. */
@@ -273,12 +278,13 @@ class Server implements MemcachedServer, RedisServer {
   }
 
   #spawn(): ChildProcess {
-    const { command, portFlag, args, folder } = this.#launch;
+    const { command, portFlag, args, env, folder } = this.#launch;
     const server = [...command, portFlag, String(this.#port), ...args];
     // detached: its own session, as Ctrl-C on a terminal is for the parent, which may need its servers a moment longer
     const child = spawn("/bin/sh", ["-c", LAUNCHER, "sh", folder, ...server], {
       stdio: ["ignore", "pipe", "pipe", "pipe"],
       detached: true,
+      env: { ...process.env, ...env },
     });
     this.#output = "";
     for (const stream of [child.stdout, child.stderr]) {
@@ -337,6 +343,7 @@ function ask(port: number, question: string): Promise<string | undefined> {
     socket.setEncoding("latin1");
     socket.on("data", (text: string) => {
       answer += text;
+      if (KEEPS_ITS_PID.test(answer ?? "")) socket.destroy(); // it may not take our quit either
     });
     socket.setTimeout(PROBE_TIMEOUT_MS, () => {
       answer = undefined;

@@ -27,6 +27,8 @@ export interface Namespace {
   readonly copied: string;
   /** Name of the Redis set that lists the keys of one ring point. */
   keysOf(generation: number, point: number): string;
+  /** Redis hash: ring point to the number of entries in its set. */
+  countsOf(generation: number): string;
 }
 
 /** @throws RingshiftError INVALID_OPTION */
@@ -51,5 +53,6 @@ export function namespaceOf(name: string | undefined): Namespace {
     journal: `${prefix}:migration`,
     copied: `${prefix}:migration:copied`,
     keysOf: (generation, point) => `${prefix}:keys:${generation}:${point}`,
+    countsOf: (generation) => `${prefix}:counts:${generation}`,
   };
 }

@@ -13,6 +13,7 @@ import {
   type Publication,
   REGISTRATION_MS,
   type Registration,
+  type Settled,
   type Snapshot,
 } from "./store.ts";
 
@@ -68,8 +69,9 @@ export class RedisStore implements OperatorStore {
   async record(generation: number, entries: readonly PointEntries[]): Promise<string | null> {
     let id: string | null = null;
     for (const part of split(entries)) {
-      const { keys, args } = this.#sets(generation, part);
-      id = (await this.#run("rsRecord", keys, args)) as string | null;
+      const names = [this.#namespace.topology, this.#namespace.countsOf(generation)];
+      const args = [this.#namespace.keysOf(generation, 0).slice(0, -1), pack(part)];
+      id = (await this.#run("rsRecord", names, args)) as string | null;
     }
     return id;
   }
@@ -157,11 +159,13 @@ export class RedisStore implements OperatorStore {
       command: fields.command ?? "",
       state: fields.state as JournalEntry["state"],
       moved: Number(fields.moved ?? 0),
+      settled: fields.settled ? (JSON.parse(fields.settled) as Settled) : undefined,
     };
   }
 
-  async writeJournal(entry: JournalEntry): Promise<void> {
-    await this.#do((redis) => redis.hset(this.#namespace.journal, { ...entry }));
+  async writeJournal({ settled, ...fields }: JournalEntry): Promise<void> {
+    const text = settled === undefined ? "" : JSON.stringify(settled);
+    await this.#do((redis) => redis.hset(this.#namespace.journal, { ...fields, settled: text }));
   }
 
   /** Members are `operation:point`. */
@@ -209,8 +213,11 @@ export class RedisStore implements OperatorStore {
 
   async unlinkSets(sets: readonly IndexSet[]): Promise<void> {
     for (let from = 0; from < sets.length; from += SCAN_COUNT) {
-      const names = sets.slice(from, from + SCAN_COUNT).map((set) => this.#namespace.keysOf(set.generation, set.point));
-      await this.#do((redis) => redis.unlink(...names));
+      const part = sets.slice(from, from + SCAN_COUNT);
+      const names = part.map((set) => this.#namespace.keysOf(set.generation, set.point));
+      // without their counts: whoever wants them again has the sets that are left counted
+      const counts = [...new Set(part.map((set) => this.#namespace.countsOf(set.generation)))];
+      await this.#do((redis) => redis.unlink(...names, ...counts));
     }
   }
 
@@ -259,7 +266,7 @@ export class RedisStore implements OperatorStore {
   }
 
   #sets(generation: number, entries: readonly PointEntries[]) {
-    const keys = [this.#namespace.topology];
+    const keys = [this.#namespace.topology, this.#namespace.countsOf(generation)];
     const counts: number[] = [];
     const members: (string | Buffer)[] = [];
     for (const { point, keys: listed } of entries) {
@@ -327,6 +334,16 @@ function connect(url: string, options: RedisOptions): Redis {
 function bytes(key: string): string | Buffer {
   for (let i = 0; i < key.length; i++) if (key.charCodeAt(i) > 0x7f) return Buffer.from(key, "latin1");
   return key;
+}
+
+/** The entries as RECORD reads them. */
+function pack(entries: readonly PointEntries[]): string | Buffer {
+  let text = "";
+  for (const { point, keys } of entries) {
+    text += `${point} ${keys.length} `;
+    for (const key of keys) text += `${key.length} ${key}`;
+  }
+  return bytes(text);
 }
 
 /** Parts of at most MAX_KEYS_PER_CALL keys. */

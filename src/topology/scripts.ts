@@ -23,15 +23,45 @@ redis.call('PUBLISH', ARGV[5], ARGV[2])
 return 'published'
 `;
 
-/** KEYS: topology, then one set a point. ARGV: per set the number of its keys, then the keys of all. Answers the document's id. */
-export const RECORD = `
-local at = #KEYS
-for i = 2, #KEYS do
-  local n = tonumber(ARGV[i - 1])
-  for from = 0, n - 1, 4000 do
-    redis.call('SADD', KEYS[i], unpack(ARGV, at + from, at + math.min(from + 4000, n) - 1))
+/**
+ * The field of a hash of entry counts that says that they are kept. Its length (over hash-max-listpack-value) makes Redis keep a hash table:
+ * in the list it keeps for short fields, adding to one of 480 counts takes three times as long.
+ */
+export const COUNTING = "entries are counted here since somebody has asked; so long a name makes a hash table of it";
+
+const COUNT = `
+local counting = redis.call('HEXISTS', KEYS[2], '${COUNTING}') == 1
+local function count(set, by)
+  if not counting or by == 0 then return end
+  local point = string.match(set, '%d+$')
+  if redis.call('HINCRBY', KEYS[2], point, by) <= 0 then redis.call('HDEL', KEYS[2], point) end
+end
+`;
+
+/**
+ * KEYS: topology, entry counts. ARGV: what the sets' names begin with, then all entries in one: of each point `<point> <how many> ` and per key
+ * `<bytes> <key>`. Two arguments instead of three a key: a new key's recording is mostly the packing and unpacking of arguments.
+ * Answers the document's id. The counts change with the sets in one step (entry-counts.ts).
+ */
+export const RECORD = `${COUNT}
+local packed = ARGV[2]
+local at = 1
+while at <= #packed do
+  local _, head, point, n = string.find(packed, '^(%d+) (%d+) ', at)
+  local set = ARGV[1] .. point
+  local keys = {}
+  local added = 0
+  at = head + 1
+  for i = 1, n do
+    local _, last, size = string.find(packed, '^(%d+) ', at)
+    at = last + size + 1
+    keys[#keys + 1] = string.sub(packed, last + 1, at - 1)
+    if #keys == 4000 or i == tonumber(n) then
+      added = added + redis.call('SADD', set, unpack(keys))
+      keys = {}
+    end
   end
-  at = at + n
+  count(set, added)
 end
 return redis.call('HGET', KEYS[1], 'id')
 `;
@@ -39,15 +69,33 @@ return redis.call('HGET', KEYS[1], 'id')
 /** As RECORD, but removes, and only while the document's id is the last ARGV. Answers 1 or 0. */
 export const UNRECORD = `
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[#ARGV] then return 0 end
-local at = #KEYS
-for i = 2, #KEYS do
-  local n = tonumber(ARGV[i - 1])
+${COUNT}
+local at = #KEYS - 1
+for i = 3, #KEYS do
+  local n = tonumber(ARGV[i - 2])
+  local removed = 0
   for from = 0, n - 1, 4000 do
-    redis.call('SREM', KEYS[i], unpack(ARGV, at + from, at + math.min(from + 4000, n) - 1))
+    removed = removed + redis.call('SREM', KEYS[i], unpack(ARGV, at + from, at + math.min(from + 4000, n) - 1))
   end
+  count(KEYS[i], -removed)
   at = at + n
 end
 return 1
+`;
+
+/** KEYS: entry counts, then one set a point. From now on counts are kept; these are made anew. Answers how many of them were wrong. */
+export const RECOUNT = `
+redis.call('HSETNX', KEYS[1], '${COUNTING}', '')
+local wrong = 0
+for i = 2, #KEYS do
+  local point = string.match(KEYS[i], '%d+$')
+  local size = redis.call('SCARD', KEYS[i])
+  if tonumber(redis.call('HGET', KEYS[1], point) or '0') ~= size then
+    wrong = wrong + 1
+    if size == 0 then redis.call('HDEL', KEYS[1], point) else redis.call('HSET', KEYS[1], point, size) end
+  end
+end
+return wrong
 `;
 
 /** KEYS: topology, clients, acknowledged. ARGV: client id, epoch, registration ms, known id. Answers {doc, false when known or none; id; run id}. */

@@ -30,6 +30,15 @@ export interface JournalEntry {
   readonly command: string;
   readonly state: "copying" | "cleaning" | "done";
   readonly moved: number;
+  /** From `cleaning` on: what the clean-up needs, as the clients may end the settling, and with it forget the old ring, before it is done. */
+  readonly settled?: Settled | undefined;
+}
+
+/** How a migration ended. */
+export interface Settled {
+  /** The document's count of migrations with this one: the clean-up belongs to that document and its settled successor. */
+  readonly migrations: number;
+  readonly previousNodes: readonly NodeRecord[];
 }
 
 /** Every call rejects with RingshiftError REDIS_UNREACHABLE when Redis does not answer, or answers an error. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { isRingshiftError } from "../../src/errors.ts";
-import { toWireKey } from "../../src/memcached/key.ts";
+import { isTextKey, keyFits, toWireKey } from "../../src/memcached/key.ts";
 
 function refusal(prefix: string, key: unknown): string {
   try {
@@ -61,4 +61,30 @@ test("ringshift's own keys are refused, with the prefix counted in", () => {
 
 test("the error carries the key as the caller gave it", () => {
   expect(() => toWireKey("p:", "a b")).toThrow(expect.objectContaining({ code: "INVALID_KEY", key: "a b" }));
+});
+
+test("binary keys: any byte where they are allowed, up to what base64 makes of 186", () => {
+  expect(toWireKey("", "a b\r\n\0", true)).toBe("a b\r\n\0");
+  expect(toWireKey("é", " ", true)).toBe("\xc3\xa9 ");
+  expect(toWireKey("p:", ` ${"k".repeat(183)}`, true)).toHaveLength(186);
+  expect(() => toWireKey("p:", ` ${"k".repeat(184)}`, true)).toThrow(/the limit is 186/);
+  expect(toWireKey("", "k".repeat(250), true)).toHaveLength(250);
+  for (const key of ["", "a\ud800 b", "ringshift:fence:a b"]) expect(() => toWireKey("", key, true)).toThrow();
+});
+
+test("a key is text by its bytes, whichever key was looked at before", () => {
+  for (const [key, text] of [
+    ["user:1", true],
+    ["user 1", false],
+    ["\xc3\xa9", true],
+    ["\x7f", false],
+  ] as const) {
+    toWireKey("", "user:1");
+    expect(isTextKey(key)).toBe(text);
+    expect(isTextKey(key)).toBe(text);
+  }
+  expect(keyFits("p:", ` ${"k".repeat(183)}`, true)).toBe(true);
+  expect(keyFits("p:", ` ${"k".repeat(184)}`, true)).toBe(false);
+  expect(keyFits("p:", "k".repeat(248), true)).toBe(true);
+  expect(keyFits("p:", "é".repeat(125), false)).toBe(false);
 });

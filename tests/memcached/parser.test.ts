@@ -172,3 +172,45 @@ describe("what is not the protocol is refused, and nothing is delivered after it
     expect(refusal(`${"secret".repeat(100)}\r\n`).message.length).toBeLessThan(100);
   });
 });
+
+describe("values as text", () => {
+  const text = "é".repeat(30);
+  const bytes = Buffer.concat([
+    Buffer.from(`VA ${Buffer.byteLength(text)} f0\r\n${text}\r\nVA 2 f4\r\nab\r\nVA 0 f0\r\n\r\nHD\r\n`),
+  ]);
+  const parseText = (chunks: readonly Buffer[]) => {
+    const replies: Reply[] = [];
+    const parser = new ReplyParser(
+      (one) => replies.push(one),
+      (flags) => flags === 0,
+    );
+    const memory = Buffer.alloc(bytes.length + 10, "x");
+    for (const chunk of chunks) {
+      chunk.copy(memory);
+      parser.push(memory, chunk.length); // the same memory again and again
+    }
+    memory.fill("!");
+    return replies.map(({ status, value, text: asText }) => ({ status, value, text: asText }));
+  };
+
+  test("come where they are wanted, cut anywhere, from memory that is used again", () => {
+    const expected = [
+      { status: "VA", value: undefined, text },
+      { status: "VA", value: Buffer.from("ab"), text: undefined },
+      { status: "VA", value: undefined, text: "" },
+      { status: "HD", value: undefined, text: undefined },
+    ];
+    expect(parseText([bytes])).toStrictEqual(expected);
+    for (let cut = 1; cut < bytes.length; cut++) {
+      expect(parseText([bytes.subarray(0, cut), bytes.subarray(cut)])).toStrictEqual(expected);
+    }
+  });
+
+  test("that do not end where their size says are refused", () => {
+    const parser = new ReplyParser(
+      () => {},
+      () => true,
+    );
+    expect(() => parser.push(Buffer.from("VA 2 f0\r\nabc\r\n"))).toThrow("does not end where its size says");
+  });
+});

@@ -62,6 +62,34 @@ describe("writes", () => {
     expectTypeOf<Parameters<Client["cas"]>[2]>().toEqualTypeOf<CasToken>();
   });
 
+  test("setMulti takes pairs as they come out of map, a Map, and an object, and nothing looser", () => {
+    const keys: string[] = [];
+    const pairs = (cache: Client) => cache.setMulti(keys.map((key) => [key, { any: key }]));
+    expectTypeOf<Answer<typeof pairs>>().toEqualTypeOf<true>();
+    const tuples: [string, number][] = [];
+    const listed = (cache: Client) => cache.setMulti(tuples, { ttl: 5 });
+    expectTypeOf<Answer<typeof listed>>().toEqualTypeOf<true>();
+    const map = (cache: Client) => cache.setMulti(new Map([["k", 1]]));
+    expectTypeOf<Answer<typeof map>>().toEqualTypeOf<true>();
+    const object = (cache: Client) => cache.setMulti({ k: 1, l: "text" });
+    expectTypeOf<Answer<typeof object>>().toEqualTypeOf<true>();
+    // @ts-expect-error a key that is no string
+    const numbered = (cache: Client) => cache.setMulti([[1, 2]]);
+    // @ts-expect-error an entry without a value
+    const short = (cache: Client) => cache.setMulti([["k"]]);
+    expectTypeOf([numbered, short]).toBeArray();
+  });
+
+  test("options that a command does not have do not compile", () => {
+    // @ts-expect-error misspelt
+    const misspelt = (cache: Client) => cache.set("k", 1, { tll: 5 });
+    // @ts-expect-error a bare TTL, as memcached's own argument order has it
+    const bare = (cache: Client) => cache.set("k", 1, 5);
+    // @ts-expect-error reads have no TTL
+    const reading = (cache: Client) => cache.get("k", { ttl: 5 });
+    expectTypeOf([misspelt, bare, reading]).toBeArray();
+  });
+
   test("append takes text or bytes only", () => {
     expectTypeOf<Parameters<Client["append"]>[1]>().toEqualTypeOf<string | Uint8Array>();
   });

@@ -1,0 +1,61 @@
+/**
+ * The options of single calls, checked at each: a misspelt `ttl` would otherwise store for ever, and memcached's own habit of giving the
+ * time to live as a bare number would be lost without a word.
+ */
+import { RingshiftError } from "../errors.ts";
+import { nearest } from "../suggest.ts";
+import type { FlushOptions } from "./servers.ts";
+import type { CallOptions, CountOptions, GetOrSetOptions, MultiOptions, WriteOptions } from "./types.ts";
+
+/** No options given; shared, so that the usual call makes no object. */
+export const NONE: Readonly<Record<never, never>> = Object.freeze({});
+
+/** The options that a command has. */
+export type Names = ReadonlySet<string>;
+
+function known<T>(...names: (keyof T & string)[]): Names {
+  return new Set(names);
+}
+
+export const CALL = known<CallOptions>("signal");
+export const WRITE = known<WriteOptions>("signal", "ttl", "compress");
+export const COUNT = known<CountOptions>("signal", "initial", "ttl", "bigint");
+export const MULTI = known<MultiOptions>("signal", "failed");
+export const GET_OR_SET = known<GetOrSetOptions>("signal", "staleTtl", "earlyRefresh", "compress");
+export const FLUSH = known<FlushOptions>("everything");
+
+/** @throws RingshiftError INVALID_OPTION that names the option, and the one that was meant */
+export function checkCall(command: string, options: object | undefined, names: Names): void {
+  if (options === NONE || options === undefined) return;
+  if (typeof options !== "object" || options === null) throw notAnObject(command, options, names);
+  for (const name in options) if (!names.has(name)) throw unknownOption(command, name, names);
+}
+
+function notAnObject(command: string, given: unknown, names: Names): RingshiftError {
+  const example = names.has("ttl")
+    ? `{ ttl: ${typeof given === "number" ? given : 300} }`
+    : `{ ${[...names][0]}: ... }`;
+  return new RingshiftError(
+    "INVALID_OPTION",
+    `${command} takes its options as an object, ${example}, not ${String(given)}.`,
+  );
+}
+
+function unknownOption(command: string, name: string, names: Names): RingshiftError {
+  const near = MEANT[name.toLowerCase()] ?? nearest(name, [...names]);
+  const hint = near !== undefined && names.has(near) ? `did you mean ${near}?` : `it has ${[...names].join(", ")}.`;
+  return new RingshiftError("INVALID_OPTION", `${command} knows no option ${name}: ${hint}`);
+}
+
+/** What other clients call the same thing. */
+const MEANT: Readonly<Record<string, string>> = {
+  expires: "ttl",
+  expire: "ttl",
+  exptime: "ttl",
+  expiration: "ttl",
+  lifetime: "ttl",
+  maxage: "ttl",
+  default: "initial",
+  stale: "staleTtl",
+  compression: "compress",
+};

@@ -1,0 +1,59 @@
+/** The option `discovery` of a client. */
+import { RingshiftError } from "../errors.ts";
+import { nearest } from "../suggest.ts";
+import { sourceOf } from "./source.ts";
+
+export interface DiscoveryOptions {
+  /** Where the servers are named: `file:PATH`, `dns:HOST[:PORT]`, `dns:_service._tcp.HOST`, or `elasticache:HOST[:PORT]`. */
+  readonly from: string;
+  /** Between two looks, in ms. Default 60,000. */
+  readonly intervalMs?: number | undefined;
+  /**
+   * Carry out what the source says, as live migrations, once two looks in a row have shown it. Needs `redis`. Default false: a difference is
+   * an event (`discovery`) and nothing more.
+   */
+  readonly autoApply?: boolean | undefined;
+  /** DNS servers to ask instead of the system's, as `127.0.0.1:8600`. */
+  readonly dnsServers?: readonly string[] | undefined;
+}
+
+const KNOWN = ["from", "intervalMs", "autoApply", "dnsServers"] satisfies (keyof DiscoveryOptions)[];
+const DEFAULT_INTERVAL_MS = 60_000;
+/** What a timer takes. */
+const MAX_INTERVAL_MS = 2 ** 31 - 1;
+
+export function intervalOf({ intervalMs = DEFAULT_INTERVAL_MS }: DiscoveryOptions): number {
+  return intervalMs;
+}
+
+/** @throws RingshiftError INVALID_OPTION */
+export function checkDiscovery(options: DiscoveryOptions, managed: boolean): void {
+  if (typeof options !== "object" || options === null) {
+    throw invalid('discovery is an object: { from: "dns:cache.example:11211" }.');
+  }
+  for (const name of Object.keys(options)) {
+    if ((KNOWN as readonly string[]).includes(name)) continue;
+    const near = nearest(name, KNOWN);
+    throw invalid(
+      `discovery knows no option ${name}; ${near ? `did you mean ${near}?` : `it has ${KNOWN.join(", ")}.`}`,
+    );
+  }
+  const { from, intervalMs, autoApply, dnsServers } = options;
+  sourceOf(from);
+  if (intervalMs !== undefined && !(Number.isFinite(intervalMs) && intervalMs > 0 && intervalMs <= MAX_INTERVAL_MS)) {
+    throw invalid(`discovery.intervalMs is a number of milliseconds above 0, not ${intervalMs}.`);
+  }
+  if (autoApply !== undefined && typeof autoApply !== "boolean") {
+    throw invalid(`discovery.autoApply is true or false, not ${String(autoApply)}.`);
+  }
+  if (autoApply === true && !managed) {
+    throw invalid("discovery.autoApply needs `redis`: without it the servers of a client never change.");
+  }
+  if (dnsServers !== undefined && !(Array.isArray(dnsServers) && dnsServers.length > 0)) {
+    throw invalid('discovery.dnsServers is a list of addresses: ["127.0.0.1:8600"].');
+  }
+}
+
+function invalid(message: string): RingshiftError {
+  return new RingshiftError("INVALID_OPTION", message);
+}

@@ -1,0 +1,124 @@
+/** Recording (recorder.ts, recorded-keys.ts): batches, and the memory of what was recorded, against the plain form of each. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RingshiftError } from "../../src/errors.ts";
+import { RecordedKeys } from "../../src/keyindex/recorded-keys.ts";
+import { Recorder, type Waiter } from "../../src/keyindex/recorder.ts";
+import type { View } from "../../src/protocol/view.ts";
+import type { PointEntries, TopologyStore } from "../../src/topology/store.ts";
+
+interface Call {
+  readonly entries: readonly PointEntries[];
+  readonly answer: (id: string) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** A store whose `record` calls stay under way until the test answers them. */
+function heldStore(): { store: TopologyStore; calls: Call[] } {
+  const calls: Call[] = [];
+  const record = (_: number, entries: readonly PointEntries[]) =>
+    new Promise((answer, fail) => calls.push({ entries, answer: answer as Call["answer"], fail }));
+  return { store: { record } as unknown as TopologyStore, calls };
+}
+
+const view = { document: { generation: 0 } } as View;
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+const keysOf = ({ entries }: Call) => entries.flatMap(({ keys }) => keys);
+
+function waiter(told: string[], key: string): Waiter {
+  return { listed: (id) => told.push(`${key} ${id}`), notListed: (error) => told.push(`${key} ${String(error)}`) };
+}
+
+describe("batches", () => {
+  test("all keys of a turn go in one call, by point", async () => {
+    const { store, calls } = heldStore();
+    const recorder = new Recorder(store);
+    const told: string[] = [];
+    for (const [key, point] of [
+      ["a", 1],
+      ["b", 2],
+      ["c", 1],
+    ] as const)
+      recorder.list(view, key, point, waiter(told, key));
+    await turn();
+    await turn();
+    expect(calls.map(({ entries }) => entries)).toStrictEqual([
+      [
+        { point: 1, keys: ["a", "c"] },
+        { point: 2, keys: ["b"] },
+      ],
+    ]);
+    expect(told).toStrictEqual([]);
+    calls[0]!.answer("id");
+    await turn();
+    expect(told).toStrictEqual(["a id", "b id", "c id"]);
+  });
+
+  test("keys that come while two calls are under way wait for one of them to return, and go together", async () => {
+    const { store, calls } = heldStore();
+    const recorder = new Recorder(store);
+    const told: string[] = [];
+    for (const key of ["a", "b", "c", "d", "e"]) {
+      recorder.list(view, key, 1, waiter(told, key));
+      await turn();
+      await turn();
+    }
+    expect(calls.map(keysOf)).toStrictEqual([["a"], ["b"]]);
+    calls[1]!.answer("id");
+    await turn();
+    expect(calls.map(keysOf)).toStrictEqual([["a"], ["b"], ["c", "d", "e"]]);
+    expect(told).toStrictEqual(["b id"]);
+  });
+
+  test("a call that fails fails what waited for it as well, and what comes later is asked anew", async () => {
+    const { store, calls } = heldStore();
+    const recorder = new Recorder(store);
+    const told: string[] = [];
+    for (const key of ["a", "b", "c"]) {
+      recorder.list(view, key, 1, waiter(told, key));
+      await turn();
+      await turn();
+    }
+    calls[0]!.fail(new RingshiftError("REDIS_UNREACHABLE", "gone"));
+    await turn();
+    await turn();
+    expect(told.map((line) => line.split(" ")[0])).toStrictEqual(["a", "c"]);
+    recorder.list(view, "d", 1, waiter(told, "d"));
+    await turn();
+    await turn();
+    expect(calls.map(keysOf)).toStrictEqual([["a"], ["b"], ["d"]]);
+  });
+});
+
+describe("the memory", () => {
+  test("knows what a map knows, and forgets what was not used for two generations", () => {
+    const key = fc.integer({ min: 0, max: 40 });
+    fc.assert(
+      fc.property(fc.array(fc.record({ key, add: fc.boolean() }), { maxLength: 300 }), (steps) => {
+        const keys = new RecordedKeys(10);
+        let [young, old] = [new Set<number>(), new Set<number>()];
+        const add = (one: number) => {
+          if (young.size >= 10) [old, young] = [young, new Set()];
+          young.add(one);
+        };
+        for (const step of steps) {
+          const hash = Math.imul(step.key, 0x9e3779b1) >>> 0;
+          const known = young.has(step.key) || old.has(step.key);
+          expect(keys.has(`k${step.key}`, hash)).toBe(known);
+          if (known && !young.has(step.key)) add(step.key);
+          if (!step.add) continue;
+          keys.add(`k${step.key}`, hash, 1);
+          add(step.key);
+        }
+      }),
+    );
+  });
+
+  test("tells keys with one hash apart", () => {
+    const keys = new RecordedKeys();
+    keys.add("one", 5, 1);
+    expect([keys.has("one", 5), keys.has("other", 5)]).toStrictEqual([true, false]);
+    keys.clear();
+    expect(keys.has("one", 5)).toBe(false);
+  });
+});

@@ -1,0 +1,27 @@
+/** The question for a server's item size limit, where its answer is not what it should be. */
+import { afterEach, expect, test } from "vitest";
+import { ItemLimits } from "../../src/memcached/item-limits.ts";
+import { ScriptedServer } from "../../src/testing/scripted-server.ts";
+
+let server: ScriptedServer | undefined;
+afterEach(() => server?.close());
+
+const answering = async (lines: readonly string[]) => {
+  server = await ScriptedServer.listen(() => [{ send: `${lines.map((line) => `STAT ${line}\r\n`).join("")}END\r\n` }]);
+  return { name: "a", address: server.address };
+};
+
+test("a limit that is no number is a broken answer, not a limit that nothing fits", async () => {
+  const node = await answering(["item_size_max 1048\u00ff576"]);
+  const limits = new ItemLimits();
+  await expect(limits.check(node, 10, 5_000)).rejects.toMatchObject({ code: "PROTOCOL_ERROR", node: "a" });
+  server!.script = () => [{ send: "STAT item_size_max 4096\r\nEND\r\n" }];
+  await expect(limits.check(node, 10, 5_000)).rejects.toMatchObject({ code: "VALUE_TOO_LARGE" });
+});
+
+test("a server that does not tell has no limit", async () => {
+  const limits = new ItemLimits();
+  const node = await answering(["threads 4"]);
+  await limits.check(node, 10, 5_000_000);
+  expect(limits.fits(node, 10, 5_000_000)).toBe(true);
+});
