@@ -1,9 +1,9 @@
-# ringshift with its tests: the command line for a cluster of containers, and `docker-compose exec app npm test`.
+# ringshift with its tests: the gateway and the command line for a cluster of containers, and `docker-compose exec app npm test`.
 FROM node:24-bookworm-slim
 
 # the servers that the tests start inside the container
 RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends memcached redis-server \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends memcached redis-server libsasl2-modules \
  && rm -rf /var/lib/apt/lists/*
 
 # `ringshift` and `npx ringshift`, whatever mode the compiler gives its output
@@ -23,4 +23,5 @@ COPY --chown=node:node . .
 RUN npm run build
 
 ENV PATH=/app/node_modules/.bin:$PATH
-CMD ["node", "dist/cli/main.js", "status", "--watch"]
+EXPOSE 8000 9999
+CMD ["ringshift", "serve", "--config", "deploy/ringshift.yaml"]

@@ -73,7 +73,7 @@ function begin(change: FormChange): Promise<{ command: string }> {
     case "add-node":
       return send("POST", "/api/nodes", { nodes: change.nodes });
     case "remove-node":
-      return send("DELETE", `/api/nodes/${encodeURIComponent(change.names[0]!)}`);
+      return send("DELETE", `/api/nodes/${encodeURIComponent(change.names[0]!)}${change.dead ? "?dead=true" : ""}`);
     case "set-weight":
       return send("PATCH", `/api/nodes/${encodeURIComponent(change.name)}`, { weight: change.weight });
     case "set-vnodes":
@@ -89,7 +89,7 @@ function changeOf(): FormChange {
     case "add-node":
       return { kind, nodes: [{ address: byId<HTMLInputElement>("address").value.trim() }] };
     case "remove-node":
-      return { kind, names: [name] };
+      return { kind, names: [name], dead: byId<HTMLInputElement>("dead").checked };
     case "set-weight":
       return { kind, name, weight: number };
     case "set-vnodes":
@@ -101,6 +101,7 @@ function showFields(): void {
   const kind = byId<HTMLSelectElement>("kind").value;
   byId("address-field").hidden = kind !== "add-node";
   byId("name-field").hidden = kind === "add-node";
+  byId("dead-field").hidden = kind !== "remove-node";
   byId("number-field").hidden = kind === "add-node" || kind === "remove-node";
   byId("number-label").textContent = kind === "set-vnodes" ? "Vnodes" : "Weight";
 }

@@ -56,6 +56,7 @@ export const PAGE = `<!doctype html>
       <label>Change <select id="kind"><option value="add-node">Add a node</option><option value="remove-node">Remove a node</option><option value="set-weight">Set a weight</option><option value="set-vnodes">Set a vnode count</option></select></label>
       <label id="address-field">Address <input id="address" placeholder="10.0.0.4:11211" spellcheck="false"></label>
       <label id="name-field" hidden>Node <select id="name"></select></label>
+      <label id="dead-field" hidden><input id="dead" type="checkbox"> It is gone for good: its keys are lost</label>
       <label id="number-field" hidden><span id="number-label">Weight</span> <input id="number" type="number" min="0" step="any" value="1"></label>
       <p class="buttons"><button type="submit">Plan</button><button id="apply" type="button">Apply</button></p>
     </form>

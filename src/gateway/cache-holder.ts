@@ -1,11 +1,14 @@
 /** The embedded client, exchanged under traffic when its times change: options of a client are those it was opened with. */
 import type { Settings } from "../config/schema.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { type Cache, openCache } from "./cache.ts";
 
 /** What was replaced is closed after this, in ms: its requests have ended by then. */
 const RETIRE_MS = 10_000;
 
-type CacheSettings = Pick<Settings, "redis" | "namespace" | "timeouts">;
+export interface CacheSettings extends Pick<Settings, "redis" | "namespace" | "timeouts"> {
+  readonly access: ServerAccess;
+}
 
 export interface CacheHolder {
   readonly current: Cache;
@@ -38,10 +41,11 @@ export async function openCacheHolder(settings: CacheSettings): Promise<CacheHol
   };
 }
 
-function openWith({ redis, namespace, timeouts }: CacheSettings): Promise<Cache> {
+function openWith({ redis, namespace, timeouts, access }: CacheSettings): Promise<Cache> {
   return openCache({
     redis,
     namespace,
+    access,
     timeoutMs: timeouts.operationMs,
     connectTimeoutMs: timeouts.connectMs,
     ioTimeoutMs: timeouts.ioMs,

@@ -13,10 +13,11 @@ import { Client } from "../client/client.ts";
 import { decode } from "../client/codec.ts";
 import { type OperateOptions, operate } from "../client/operate.ts";
 import { type OpenSession, openManaged } from "../client/session.ts";
+import type { ServerAccess } from "../memcached/access.ts";
 import { metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { Exchanged, Reply } from "../memcached/exchange.ts";
 import { toWireKey } from "../memcached/key.ts";
-import type { Link } from "../memcached/link.ts";
+import type { NodeLink } from "../memcached/link-options.ts";
 import { read } from "../protocol/read.ts";
 import { fenceStands } from "../protocol/validate.ts";
 import type { Route, View } from "../protocol/view.ts";
@@ -35,7 +36,12 @@ export interface CacheOptions extends CacheTimes {
   /** URL of Redis. */
   readonly redis: string;
   readonly namespace?: string | undefined;
+  /** How the servers are reached. */
+  readonly access?: ServerAccess | undefined;
 }
+
+/** Connections in a row that come to nothing until a server is down: its keys are answered at once then, until it is found back. */
+const DOWN_AFTER = 2;
 
 /** A value with what HTTP says of it. */
 export interface Item {
@@ -116,7 +122,7 @@ export class Cache {
     }
   }
 
-  #submit(call: WaitingRead, hash: number, route: Route, view: View, link: Link): void {
+  #submit(call: WaitingRead, hash: number, route: Route, view: View, link: NodeLink): void {
     link.submit([metaGet(call.wire, READ_FLAGS)], undefined, (failure, result) => {
       this.#open.session.leave(view);
       try {
@@ -146,9 +152,10 @@ export class Cache {
 
 /** Opens the cache of a cluster that Redis knows. @throws RingshiftError NOT_INITIALISED, REDIS_UNREACHABLE, INVALID_OPTION */
 export async function openCache(options: CacheOptions): Promise<Cache> {
-  const { redis, connectTimeoutMs, ioTimeoutMs } = options;
+  const { redis, connectTimeoutMs, ioTimeoutMs, access } = options;
   const namespace = namespaceOf(options.namespace);
-  const open = await openManaged({ redis, namespace, connectTimeoutMs, ioTimeoutMs, caretaker: true });
+  const health = { downAfter: DOWN_AFTER, onRejoin: undefined };
+  const open = await openManaged({ redis, namespace, connectTimeoutMs, ioTimeoutMs, access, health, caretaker: true });
   return new Cache(open, { timeoutMs: options.timeoutMs ?? 5_000, retryAmbiguous: false });
 }
 

@@ -2,6 +2,7 @@
  * Changes of the cluster that this process coordinates: those of the admin port, of the configuration and of the observer, one at a
  * time. Another process' changes are kept apart by the lease in Redis.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import type { Admin } from "../migration/admin.ts";
 import { type Change, commandText } from "../migration/change.ts";
@@ -29,6 +30,9 @@ export interface ChangesOptions {
   /** Keys a second that a copier moves at most. */
   readonly rate: () => number | undefined;
 }
+
+/** Between two looks whether a server has been declared dead, in ms. */
+const DECLARED_POLL_MS = 50;
 
 export class Changes {
   readonly #options: ChangesOptions;
@@ -93,17 +97,36 @@ export class Changes {
     await this.#carryOn("aborted", (options) => this.#options.admin.abort(options));
   }
 
-  /** Begins work on the change under way; its end is in the event log. */
-  async #carryOn(what: string, work: (options: ChangeOptions) => Promise<unknown>): Promise<void> {
+  /**
+   * Gives up a server that has died while keys were moving from or to it: what was there alone is lost, the change goes on without it.
+   * @throws RingshiftError INVALID_OPTION when there is nothing to abandon, or the server answers
+   */
+  async abandon(node: string): Promise<void> {
+    const { admin } = this.#options;
+    let ended = false;
+    const { end } = await this.#carryOn(`${node} given up`, (options) => admin.abandon(node, options));
+    const work = end.finally(() => {
+      ended = true;
+    });
+    const declared = async () => {
+      while (!ended && !(await admin.topology()).dead?.includes(node)) await sleep(DECLARED_POLL_MS);
+    };
+    await Promise.race([work, declared()]);
+  }
+
+  /** Begins work on the change under way. What it ends with is in the event log as well. */
+  async #carryOn<T>(what: string, work: (options: ChangeOptions) => Promise<T>): Promise<{ end: Promise<T> }> {
     const { admin, log, rate } = this.#options;
     const standing = await admin.underWay();
     if (standing === undefined) throw new RingshiftError("INVALID_OPTION", "No change is under way.");
     const { command } = standing;
     log.add("change", "info", `${command}: ${what}`);
-    const ended = work({ rate: rate(), signal: this.#stop.signal }).catch((error: unknown) => {
+    const ended = work({ rate: rate(), signal: this.#stop.signal });
+    const logged = ended.catch((error: unknown) => {
       log.add("change", "error", `${command}: ${wordsOf(error)}`);
     });
-    this.#work = Promise.all([this.#work, ended]);
+    this.#work = Promise.all([this.#work, logged]);
+    return { end: ended };
   }
 
   /** Stops the copier of the change under way; the same change resumes it, from anywhere. */

@@ -8,11 +8,12 @@
  *                     ├─► settings that need a restart: say so
  *                     └─► nodes: edit ─► plan and migration, one after another, until nothing is left of it
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Loaded } from "../config/load.ts";
 import { nodeChanges } from "../config/node-changes.ts";
 import type { NodeSetting } from "../config/schema.ts";
 import { FileWatch } from "../config/watch.ts";
-import { isRingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
 import type { Change, NewNode } from "../migration/change.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import type { EventLog } from "./event-log.ts";
@@ -31,7 +32,7 @@ export interface ConfiguredOptions {
 }
 
 /** What is bound or connected when the program starts. */
-const NEED_RESTART = ["redis", "namespace", "data", "admin"] as const;
+const NEED_RESTART = ["redis", "namespace", "data", "admin", "tls", "auth"] as const;
 /** Between two tries while another process coordinates a change, in ms. */
 const BUSY_MS = 1_000;
 const MAX_BUSY_TRIES = 3_600;
@@ -39,6 +40,8 @@ const MAX_BUSY_TRIES = 3_600;
 export class Configured {
   readonly #options: ConfiguredOptions;
   #loaded: Loaded;
+  /** The nodes that the configuration has named last: what an edit is compared with, also after one that named none. */
+  #named: readonly NodeSetting[] | undefined;
   #watch: FileWatch | undefined;
   #editing: Promise<void> = Promise.resolve();
   #closed = false;
@@ -47,6 +50,7 @@ export class Configured {
   constructor(options: ConfiguredOptions) {
     this.#options = options;
     this.#loaded = options.loaded;
+    this.#named = options.loaded.nodes;
   }
 
   get loaded(): Loaded {
@@ -57,7 +61,14 @@ export class Configured {
   async start(): Promise<void> {
     await this.#reportDrift();
     const { files } = this.#loaded;
-    if (files.length > 0) this.#watch = await FileWatch.start(files, () => this.changed());
+    if (files.length === 0) return;
+    this.#watch = await FileWatch.start(files, () => this.changed());
+    await this.changed(); // since they were read something may have changed that nobody watched
+  }
+
+  /** Resolves when the edits that have been read so far are carried out, or have failed. */
+  async idle(): Promise<void> {
+    await this.#editing;
   }
 
   async close(): Promise<void> {
@@ -69,29 +80,49 @@ export class Configured {
 
   /** The files may have changed: reads them. Resolves before the migrations that follow have ended. */
   async changed(): Promise<void> {
-    const { log, reload, onSettings } = this.#options;
+    const { log, onSettings } = this.#options;
+    const before = this.#loaded;
     let next: Loaded;
     try {
-      next = await reload();
+      next = await this.#read();
     } catch (error) {
       if (!isRingshiftError(error)) throw error;
       log.add("config", "error", `Nothing was changed: ${error.message}`);
       return;
     }
-    const before = this.#loaded;
+    if (isDeepStrictEqual(next, before)) return;
     this.#loaded = next;
-    await this.#watch?.setFiles(next.files);
     for (const name of NEED_RESTART) {
-      if (JSON.stringify(next.settings[name]) === JSON.stringify(before.settings[name])) continue;
+      if (isDeepStrictEqual(next.settings[name], before.settings[name])) continue;
       log.add("config", "warn", `${name} has changed: it takes effect when the gateway is started again.`);
     }
     await onSettings(next, before);
     log.add("config", "info", "The configuration was read again.");
+    const named = this.#named;
+    this.#named = next.nodes ?? named;
     this.#editing = this.#editing
-      .then(() => this.#edit(before.nodes, next.nodes))
+      .then(() => this.#edit(named, next.nodes))
       .catch((error: unknown) => {
         log.add("config", "error", isRingshiftError(error) ? `${error.code}: ${error.message}` : String(error));
       });
+  }
+
+  /** @throws RingshiftError INVALID_OPTION for what is bad, and for a file that has lost all it said: somebody is still writing it */
+  async #read(): Promise<Loaded> {
+    let next = await this.#options.reload();
+    if (!isDeepStrictEqual(next.files, this.#loaded.files)) {
+      await this.#watch?.setFiles(next.files);
+      next = await this.#options.reload(); // between reading and watching it may have changed
+    }
+    const [file = ""] = next.files;
+    const says = ({ origins }: Loaded) => [...origins.values()].some((origin) => origin.startsWith(`${file}:`));
+    if (!says(next) && says(this.#loaded)) {
+      throw new RingshiftError(
+        "INVALID_OPTION",
+        `${file} is empty; a gateway that goes by its defaults is started anew.`,
+      );
+    }
+    return next;
   }
 
   /** Carries the edit through, change by change; each time against the nodes there are by then. */
@@ -107,8 +138,9 @@ export class Configured {
       try {
         await apply(next);
       } catch (error) {
-        if (!isRingshiftError(error, "MIGRATION_RUNNING")) throw error;
-        await this.#pause();
+        if (isRingshiftError(error, "MIGRATION_RUNNING")) await this.#pause();
+        // else another gateway has done the same edit meanwhile, or it cannot be done
+        else if (isDeepStrictEqual(nodeChanges(was, after, await present()).changes[0], next)) throw error;
       }
     }
   }

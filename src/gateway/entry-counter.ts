@@ -1,21 +1,24 @@
 /**
- * Index entries per node, asked of Redis in the background, so that no request waits for a count:
+ * Index entries per node, read in the background, so that no request waits for a count:
  *
- *   every REFRESH_MS:  SCARD of every point's set, pipelined ─► summed by the point's owner ─► `counts`
+ *   every REFRESH_MS      counts that the recording keeps (entry-counts.ts), one HGETALL ─► summed by the points' owners ─► `counts`
+ *   every RECOUNT_MS      the sets are counted, and what is wrong is put right
  *
- * The sets know their size, so this costs Redis no scan: one SCARD a point, 480 for three nodes. A ring so large that one round takes
- * longer than a second makes the counts older than a second.
+ * Counts that nobody keeps yet (the first gateway, a new generation after a sweep) are made first.
  */
 import { isRingshiftError } from "../errors.ts";
 import type { View } from "../protocol/view.ts";
+import type { EntryCounts } from "../topology/entry-counts.ts";
 
 /** From the begin of one round to the begin of the next: with its own duration, counts are at most a second old. */
 const REFRESH_MS = 500;
+/** Only hands that change sets past ringshift make a count wrong. */
+const RECOUNT_MS = 600_000;
 
-/** What the counter asks; a Session and its store have it. */
+/** What the counter asks. */
 export interface CountSource {
   view(): View;
-  counts(generation: number, points: readonly number[]): Promise<number[]>;
+  readonly entries: Pick<EntryCounts, "read" | "recount">;
 }
 
 export class EntryCounter {
@@ -24,6 +27,7 @@ export class EntryCounter {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #round: Promise<void> = Promise.resolve();
+  #recountedAt = Number.NEGATIVE_INFINITY;
   /** Grows with every round that changed a count. */
   version = 0;
 
@@ -55,26 +59,35 @@ export class EntryCounter {
 
   /** One round. While Redis does not answer the latest counts stand. */
   async refresh(): Promise<void> {
-    const view = this.#source.view();
-    const points: number[] = [];
-    const owners: number[] = [];
-    const { ring, document } = view;
-    const byName = new Map(document.nodes.map((node) => [node.name, node.index]));
-    for (let slot = 0; slot < ring.size; slot++) {
-      const point = ring.pointAt(slot);
-      if (point === points.at(-1)) continue; // of equal points the first owns the set
-      points.push(point);
-      owners.push(byName.get(ring.names[ring.ownerAt(slot)]!)!);
-    }
     try {
-      const sizes = await this.#source.counts(document.generation, points);
-      const counts = new Map(document.nodes.map((node) => [node.index, 0]));
-      for (const [i, size] of sizes.entries()) counts.set(owners[i]!, counts.get(owners[i]!)! + size);
-      if (!same(counts, this.#counts)) this.version++;
-      this.#counts = counts;
+      await this.#read();
     } catch (error) {
       if (!isRingshiftError(error)) throw error;
     }
+  }
+
+  async #read(): Promise<void> {
+    const { entries } = this.#source;
+    const { document, ring } = this.#source.view();
+    const due = performance.now() - this.#recountedAt > RECOUNT_MS;
+    let kept = due ? undefined : await entries.read(document);
+    if (kept === undefined) {
+      await entries.recount(document.generation, ring.getPoints());
+      this.#recountedAt = performance.now();
+      kept = (await entries.read(document)) ?? new Map();
+    }
+    const counts = new Map(document.nodes.map((node) => [node.index, 0]));
+    const byName = new Map(document.nodes.map((node) => [node.name, node.index]));
+    let before = -1;
+    for (let slot = 0; slot < ring.size; slot++) {
+      const point = ring.pointAt(slot);
+      if (point === before) continue; // of equal points the first owns the set
+      before = point;
+      const index = byName.get(ring.names[ring.ownerAt(slot)]!)!;
+      counts.set(index, counts.get(index)! + (kept.get(point) ?? 0));
+    }
+    if (!same(counts, this.#counts)) this.version++;
+    this.#counts = counts;
   }
 }
 

@@ -15,6 +15,7 @@ import { initCluster } from "../migration/init-cluster.ts";
 import { NodeWatch, type WatchEvent } from "../observer/node-watch.ts";
 import { Observer } from "../observer/observer.ts";
 import { allNodes } from "../topology/document.ts";
+import { EntryCounts } from "../topology/entry-counts.ts";
 import { namespaceOf } from "../topology/namespace.ts";
 import { RedisStore } from "../topology/redis-store.ts";
 import { createAdminApp } from "./admin/app.ts";
@@ -129,12 +130,14 @@ interface Parts {
 /** Everything but the ports. */
 async function openParts({ loaded, reload, logger }: GatewayOptions, closers: Closers): Promise<Parts> {
   const { redis, namespace } = loaded.settings;
+  const { access } = loaded;
   const log = new EventLog();
   log.subscribe(({ level, source, text }) => logger[level]({ source }, text));
-  if (loaded.nodes !== undefined) await initCluster(loaded.nodes.map(toNewNode), { redis, namespace, ifNeeded: true });
-  const cache = await openCacheHolder(loaded.settings);
+  if (loaded.nodes !== undefined)
+    await initCluster(loaded.nodes.map(toNewNode), { redis, namespace, ...access, ifNeeded: true });
+  const cache = await openCacheHolder({ ...loaded.settings, access });
   closers.push(() => cache.close());
-  const admin = await openAdmin({ redis, namespace });
+  const admin = await openAdmin({ redis, namespace, ...access });
   closers.push(() => admin.close());
   const store = observerStore(redis, namespace);
   closers.push(() => store.close());
@@ -149,15 +152,16 @@ async function openParts({ loaded, reload, logger }: GatewayOptions, closers: Cl
     onSettings: async (next, before) => {
       logger.level = next.settings.log.level;
       const same = JSON.stringify(next.settings.timeouts) === JSON.stringify(before.settings.timeouts);
-      if (!same) await cache.replace({ ...loaded.settings, timeouts: next.settings.timeouts });
+      if (!same) await cache.replace({ ...loaded.settings, access, timeouts: next.settings.timeouts });
     },
   });
   const settings = () => configured.loaded.settings;
   const view = () => cache.current.session.view;
-  const counter = new EntryCounter({ view, counts: (generation, points) => store.counts(generation, points) });
+  const counter = new EntryCounter({ view, entries: new EntryCounts(store, namespaceOf(namespace)) });
   const watch = new NodeWatch({
     nodes: () => allNodes(view().document),
     intervalMs: () => settings().observer.intervalMs,
+    access,
     onEvent: (event) => logNodeEvent(log, event),
   });
   await Promise.all([watch.start(), counter.start()]);

@@ -36,6 +36,7 @@ const CHANGES = [
   ["POST", "/api/migration/pause", undefined],
   ["POST", "/api/migration/resume", undefined],
   ["POST", "/api/migration/abort", undefined],
+  ["POST", "/api/migration/abandon", { node: "x" }],
   ["POST", "/api/plan", { kind: "add-node", nodes: ["127.0.0.1:1"] }],
 ] as const;
 
@@ -226,6 +227,7 @@ describe("changing", () => {
         expect(await (await fetch(`${gateway.dataUrl}/key${i}`)).json()).toEqual({ value: i });
       migration = (await admin(gateway, "GET", "/api/migration")).body.migration;
     }
+    expect(gateway.log.entries.filter(({ level, source }) => source === "change" && level === "error")).toEqual([]);
     const name = encodeURIComponent(added.address);
     const resized = await admin(gateway, "PATCH", `/api/nodes/${name}?wait=true`, { vnodes: 80 });
     expect([resized.status, resized.body.command]).toEqual([200, `set-vnodes ${added.address} 80`]);

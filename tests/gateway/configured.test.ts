@@ -3,10 +3,12 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Gateway } from "../../src/gateway/gateway.ts";
 import { LocalCluster } from "../../src/testing/index.ts";
 import { admin, start } from "./gateway-support.ts";
+
+vi.setConfig({ testTimeout: 240_000 }); // programs and migrations, on a machine that may be busy
 
 const KEYS = 1_000;
 let cluster: LocalCluster;

@@ -1,13 +1,15 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createClient } from "../../src/index.ts";
 import { initCluster } from "../../src/migration/init-cluster.ts";
 import { LocalCluster } from "../../src/testing/index.ts";
 import { launchChromium } from "./chromium.ts";
 import { TOKEN } from "./gateway-support.ts";
 import { type Served, serve } from "./serve-support.ts";
+
+vi.setConfig({ testTimeout: 240_000 });
 
 const KEYS = 6_000;
 /** A folder: the screenshots of the documentation are made there. */
@@ -31,7 +33,7 @@ beforeAll(async () => {
   const client = await createClient({ redis });
   await client.setMulti(Array.from({ length: KEYS }, (_, i): [string, string] => [`key${i}`, `value ${i}`]));
   await client.quit();
-  served = await serve(["--redis", redis, "--set", "migration.keysPerSecond=400"]);
+  served = await serve(["--redis", redis, "--set", "migration.keysPerSecond=100"]);
   traffic = readAllTheTime();
   browser = await launchChromium();
   page = await browser.newPage({ viewport: { width: 1440, height: 960 }, colorScheme: "light" });
@@ -109,6 +111,11 @@ test("locates a key", async () => {
 
 test("plans, and refuses to change without the token", async () => {
   const added = await cluster.addMemcached();
+  const gone = page.getByLabel("It is gone for good: its keys are lost");
+  expect(await gone.isVisible()).toBe(false);
+  await page.locator("#kind").selectOption("remove-node");
+  expect(await gone.isVisible()).toBe(true);
+  await page.locator("#kind").selectOption("add-node");
   await page.getByLabel("Address").fill(added.address);
   await page.getByRole("button", { name: "Apply" }).click();
   await read("change-result", /UNAUTHORIZED/);
@@ -124,15 +131,17 @@ test("carries a migration through: pause, resume, done", async () => {
   await read("migration-text", /copying/);
   await read("ring-text", /of the ring is moving/);
   expect(await page.locator("#ring .moving").count()).toBe(1);
-  await read("migration-numbers", /[3-9]\d\d keys moved|[1-9],\d+ keys moved/);
+  await read("migration-numbers", /\d{2,} keys moved/);
+  await page.getByRole("button", { name: "Pause" }).click();
+  await read("migration-text", /paused/);
+  await page.getByRole("button", { name: "Resume" }).click();
+  await read("migration-text", /copying/);
+  if (SCREENSHOTS !== undefined) await read("migration-numbers", /[3-9]\d\d keys moved|[1-9],\d+ keys moved/);
   await screenshot("dashboard-migration");
   await page.emulateMedia({ colorScheme: "dark" });
   await page.waitForFunction(() => document.querySelectorAll("#traffic-chart canvas, #keys-chart canvas").length === 2);
   await screenshot("dashboard-dark");
-  await page.getByRole("button", { name: "Pause" }).click();
-  await read("migration-text", /paused/);
-  await page.getByRole("button", { name: "Resume" }).click();
-  await read("migration-text", /copying|settling|None/);
+  page.setDefaultTimeout(120_000); // the rest of it takes a quarter of a minute, and more where the machine is busy
   await read("migration-text", /None is under way/);
   await read("summary", /4 of 4 nodes up/);
   expect(await page.locator("#nodes tbody tr").count()).toBe(4);

@@ -7,6 +7,7 @@ import { EntryCounter } from "../../src/gateway/entry-counter.ts";
 import type { Env, Handler } from "../../src/gateway/http/request.ts";
 import { initCluster } from "../../src/migration/init-cluster.ts";
 import { LocalCluster } from "../../src/testing/index.ts";
+import { EntryCounts } from "../../src/topology/entry-counts.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 import { RedisStore } from "../../src/topology/redis-store.ts";
 
@@ -40,7 +41,7 @@ export function useDataPort(): DataPort {
     store = new RedisStore(redis, namespaceOf(undefined));
     const counter = new EntryCounter({
       view: () => cache.session.view,
-      counts: (generation, points) => store.counts(generation, points),
+      entries: new EntryCounts(store, namespaceOf(undefined)),
     });
     const headers = new ClusterHeaders({
       document: () => cache.session.view.document,

@@ -8,7 +8,7 @@ import { type Change, commandText } from "../../migration/change.ts";
 import type { PrepareOptions } from "../../migration/prepare.ts";
 import { HttpProblem, problemResponse } from "../http/problem.ts";
 import { type Env, propertiesOf, readJson } from "../http/request.ts";
-import { changeOf, newNode, resizeOf } from "./change-body.ts";
+import { changeOf, flag, newNode, removal, resizeOf } from "./change-body.ts";
 import { dashboardAsset, dashboardPage } from "./dashboard-files.ts";
 import { EventStream } from "./event-stream.ts";
 import { checkToken, type GuardOptions, guard, requireToken } from "./guard.ts";
@@ -115,7 +115,7 @@ function addChanges(app: App, parts: AdminParts, guards: GuardOptions): void {
     return begin(parts, { kind: "add-node", nodes: nodes.map(newNode) }, options, context.req.query("wait"));
   });
   app.delete("/api/nodes/:name", token, async (context) => {
-    const change: Change = { kind: "remove-node", names: [context.req.param("name")] };
+    const change = removal([context.req.param("name")], isTrue(context.req.query("dead"), "dead"));
     return begin(parts, change, {}, context.req.query("wait"));
   });
   app.patch("/api/nodes/:name", token, async (context) => {
@@ -134,6 +134,12 @@ function addChanges(app: App, parts: AdminParts, guards: GuardOptions): void {
     await changes.abort();
     return context.json({ aborting: true }, 202);
   });
+  app.post("/api/migration/abandon", token, async (context) => {
+    const { node } = propertiesOf(await body(context.req.raw), ["node"]);
+    if (typeof node !== "string") throw bad("node is the name of a server.");
+    await changes.abandon(node);
+    return context.json({ abandoned: node }, 202);
+  });
 }
 
 /** 202 with the plan once the change has passed its checks and runs, or with `?wait=true` 200 with its report. */
@@ -143,6 +149,7 @@ async function begin(
   options: PrepareOptions,
   wait: string | undefined,
 ): Promise<Response> {
+  const waits = isTrue(wait, "wait");
   const { admin, changes } = parts;
   const command = commandText(change);
   const standing = await admin.underWay();
@@ -152,14 +159,15 @@ async function begin(
   }
   const plan = resumes ? undefined : await changes.plan(change, options);
   const report = changes.run(change, "admin", options);
-  if (wait === "true") return Response.json(await report);
+  if (waits) return Response.json(await report);
   report.catch(() => {}); // the event log has it
   return Response.json({ command, plan: plan ?? null }, { status: 202, headers: { location: "/api/migration" } });
 }
 
-function flag(value: unknown, name: string): boolean {
-  if (value === undefined || typeof value === "boolean") return value ?? false;
-  throw bad(`${name} is true or false.`);
+function isTrue(value: string | undefined, name: string): boolean {
+  if (value === undefined || value === "false") return false;
+  if (value === "true" || value === "") return true;
+  throw bad(`?${name}= is true or false.`);
 }
 
 function bad(message: string): HttpProblem {

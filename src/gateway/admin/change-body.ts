@@ -8,12 +8,15 @@ const MAX_NODES = 64;
 
 /** `{"kind": "add-node", "nodes": [...]}` and the others of `Change`. @throws HttpProblem, RingshiftError NODE_ADDRESS */
 export function changeOf(body: unknown): Change {
-  const given = propertiesOf(body, ["kind", "nodes", "names", "name", "weight", "vnodes"]);
+  const given = propertiesOf(body, ["kind", "nodes", "names", "name", "weight", "vnodes", "dead"]);
   switch (given.kind) {
     case "add-node":
       return { kind: "add-node", nodes: list(given.nodes, "nodes").map(newNode) };
     case "remove-node":
-      return { kind: "remove-node", names: list(given.names, "names").map((name) => text(name, "names")) };
+      return removal(
+        list(given.names, "names").map((name) => text(name, "names")),
+        flag(given.dead, "dead"),
+      );
     case "set-weight":
       return { kind: "set-weight", name: text(given.name, "name"), weight: number(given.weight, "weight") };
     case "set-vnodes":
@@ -41,6 +44,17 @@ export function resizeOf(name: string, body: unknown): Change {
   if ((weight === undefined) === (vnodes === undefined)) throw bad("give weight or vnodes, one of the two");
   if (vnodes !== undefined) return { kind: "set-vnodes", name, vnodes: number(vnodes, "vnodes") };
   return { kind: "set-weight", name, weight: number(weight, "weight") };
+}
+
+/** @param dead the servers are gone for good, and their keys with them */
+export function removal(names: readonly string[], dead: boolean): Change {
+  return { kind: "remove-node", names, ...(dead ? { dead } : {}) };
+}
+
+/** A property that may be left out. @throws HttpProblem */
+export function flag(value: unknown, what: string): boolean {
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw bad(`${what} is true or false`);
 }
 
 function list(value: unknown, what: string): unknown[] {

@@ -41,7 +41,7 @@ export function openApi(): Json {
         }),
       },
       "/api/nodes/{name}": {
-        delete: { ...changing("Empty a node and take it out"), parameters: [path("name"), wait] },
+        delete: { ...changing("Empty a node and take it out"), parameters: [path("name"), wait, dead] },
         patch: {
           ...changing("Give a node another weight or vnode count", { $ref: "#/components/schemas/Size" }),
           parameters: [path("name"), wait],
@@ -65,6 +65,13 @@ export function openApi(): Json {
       },
       "/api/migration/resume": { post: changing("They go on") },
       "/api/migration/abort": { post: changing("Take the change under way back") },
+      "/api/migration/abandon": {
+        post: changing("Give up a server that died while keys were moving: what was there alone is lost", {
+          type: "object",
+          required: ["node"],
+          properties: { node: { type: "string", description: "Name of the dead server." } },
+        }),
+      },
     },
   };
 }
@@ -101,8 +108,16 @@ const SCHEMAS: Json = {
       name: { type: "string" },
       weight: { type: "number" },
       vnodes: { type: "integer" },
+      dead: { type: "boolean", description: "remove-node: the servers are gone for good, and their keys with them." },
     },
   },
+};
+
+const dead = {
+  name: "dead",
+  in: "query",
+  schema: { type: "boolean" },
+  description: "It is gone for good, and its keys with it; refused while it answers.",
 };
 
 const wait = {

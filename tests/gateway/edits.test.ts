@@ -1,0 +1,145 @@
+/** Edits of the configuration, one by one, without a cluster: what becomes a change, what is refused, what is left alone. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadSettings } from "../../src/config/load.ts";
+import { RingshiftError } from "../../src/errors.ts";
+import { Configured } from "../../src/gateway/configured.ts";
+import { EventLog } from "../../src/gateway/event-log.ts";
+import { type Change, commandText } from "../../src/migration/change.ts";
+import type { NodeRecord } from "../../src/topology/document.ts";
+
+let folder: string;
+let file: string;
+let present: NodeRecord[];
+let applied: string[];
+let log: EventLog;
+let configured: Configured;
+let settingsTaken: number;
+let refusal: RingshiftError | undefined;
+/** What another process does just before a change of this one. */
+let ahead: (() => void) | undefined;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "ringshift-edits-"));
+  file = join(folder, "ringshift.yaml");
+  present = ["a:1", "b:1"].map((address, index) => ({ index, name: address, address }));
+  applied = [];
+  settingsTaken = 0;
+  refusal = undefined;
+  ahead = undefined;
+});
+afterEach(async () => {
+  await configured.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function start(text: string): Promise<void> {
+  writeFileSync(file, text);
+  const reload = () => loadSettings({ file, env: {} });
+  log = new EventLog();
+  configured = new Configured({
+    loaded: await reload(),
+    reload,
+    log,
+    present: async () => present,
+    apply: async (change: Change) => {
+      if (refusal !== undefined) throw refusal;
+      ahead?.();
+      if (ahead !== undefined) {
+        ahead = undefined;
+        throw new RingshiftError("NODE_EXISTS", "it is there");
+      }
+      applied.push(commandText(change));
+      if (change.kind === "add-node") {
+        for (const { address } of change.nodes) present.push({ index: present.length, name: address, address });
+      } else if (change.kind === "remove-node") {
+        present = present.filter((node) => !change.names.includes(node.name));
+      } else if (change.kind === "set-weight") {
+        present = present.map((node) => (node.name === change.name ? { ...node, weight: change.weight } : node));
+      } else if (change.kind === "set-vnodes") {
+        present = present.map((node) => (node.name === change.name ? { ...node, vnodes: change.vnodes } : node));
+      }
+    },
+    onSettings: async () => {
+      settingsTaken++;
+    },
+  });
+}
+
+/** The file has become this, and what follows from it is done. */
+async function edit(text: string): Promise<void> {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
+  await configured.changed();
+  await configured.idle();
+}
+const said = () => log.entries.map(({ text }) => text).join("\n");
+
+test("nodes come, change and go", async () => {
+  await start("nodes: [a:1, b:1]");
+  await edit("nodes: [{address: a:1, vnodes: 80}, c:1]");
+  expect(applied).toEqual(["add-node c:1", "set-vnodes a:1 80", "remove-node b:1"]);
+});
+
+test("a file that is read while it is written: empty, or cut off", async () => {
+  await start("nodes: [a:1, b:1]\nspares: [s:1]");
+  present.push({ index: 2, name: "operator:1", address: "operator:1" });
+  for (const text of ["", "\n\n", "# nothing\n", "nodes: [a:1,"]) await edit(text);
+  expect([applied, settingsTaken]).toEqual([[], 0]);
+  expect(said()).toContain("ringshift.yaml is empty");
+  await edit("nodes: [a:1, b:1]\nspares: [s:1]");
+  expect(applied).toEqual([]);
+});
+
+test("nodes that the file does not name for a while: what an operator has added meanwhile is not the file's to remove", async () => {
+  await start("nodes: [a:1, b:1]\nlog: {level: info}");
+  await edit("log: {level: debug}");
+  present.push({ index: 2, name: "operator:1", address: "operator:1" });
+  await edit("nodes: [a:1, b:1, c:1]");
+  expect(applied).toEqual(["add-node c:1"]);
+});
+
+test("a file that names nodes for the first time is compared with the cluster, spares left out", async () => {
+  await start("spares: [s:1]");
+  present.push({ index: 2, name: "s:1", address: "s:1" });
+  await edit("spares: [s:1]\nnodes: [a:1]");
+  expect(applied).toEqual(["remove-node b:1"]);
+});
+
+test("the same again is nothing, and a change of a port asks for a restart", async () => {
+  await start("nodes: [a:1, b:1]");
+  await edit("nodes: [a:1, b:1]");
+  expect([settingsTaken, said()]).toEqual([0, ""]);
+  await edit("nodes: [a:1, b:1]\ntls: {on: true}\ndata: {port: 1}");
+  expect([applied, settingsTaken]).toEqual([[], 1]);
+  expect(said()).toMatch(/data has changed: it takes effect when.*\n?.*/);
+  expect(said()).toContain("tls has changed");
+});
+
+test("a change that is refused is said, and the next edit is carried out", async () => {
+  await start("nodes: [a:1, b:1]");
+  refusal = new RingshiftError("NODE_DOWN", "c:1 does not answer");
+  await edit("nodes: [a:1, b:1, c:1]");
+  expect(said()).toContain("NODE_DOWN: c:1 does not answer");
+  refusal = undefined;
+  await edit("nodes: [a:1, b:1, d:1]");
+  expect(applied).toEqual(["add-node d:1"]);
+});
+
+test("another gateway with the same file has done it meanwhile", async () => {
+  await start("nodes: [a:1, b:1]");
+  ahead = () => present.push({ index: 2, name: "c:1", address: "c:1" });
+  await edit("nodes: [a:1, c:1]");
+  expect(applied).toEqual(["remove-node b:1"]);
+  expect(said()).not.toContain("NODE_EXISTS");
+});
+
+test("the servers file is the configuration's too", async () => {
+  writeFileSync(join(folder, "servers"), "a:1 1\nb:1 1\n");
+  await start("serversFile: servers");
+  writeFileSync(join(folder, "servers"), "a:1 2\nb:1 1\nc:1 1\n");
+  await edit("serversFile: servers");
+  expect(applied.sort()).toEqual(["add-node c:1,weight=1", "set-weight a:1 2"]);
+});
