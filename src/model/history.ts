@@ -12,6 +12,7 @@ export type Kind =
   | "decr"
   | "cas"
   | "touch"
+  | "fill"
   | "loss";
 
 export interface Operation {
@@ -19,7 +20,7 @@ export interface Operation {
   readonly who: string;
   readonly kind: Kind;
   readonly key: string;
-  /** The value stored, appended or lost; the delta of incr and decr. */
+  /** The value stored, appended, loaded or lost; the delta of incr and decr. */
   readonly value: string;
   /** `cas`: the value that the token came from. */
   readonly expected: string | undefined;
@@ -55,6 +56,11 @@ export class History {
     this.answered++;
     operation.answered = this.#time++;
     operation.answer = answer;
+  }
+
+  /** Now, on the history's own clock. */
+  tick(): number {
+    return this.#time++;
   }
 
   /** It was rejected, with the assurance that it had no effect. */

@@ -3,7 +3,10 @@
  * answered all of them as they were answered? (Wing and Gong's search, with a memory of the states seen.)
  *
  * An operation without an answer took effect once or never, at any time after its call. A *loss* is an optional operation that makes the value it
- * names absent: servers evict, expire and restart. Values are unique, so it can take nothing else.
+ * names absent: servers evict, expire and restart. Values are unique, so it can take nothing else. A *fill* is what `getOrSet` stores of what it
+ * loaded: optional, only where nothing is, and never after a write that was called after the load began.
+ *
+ * Stricter than linearizability: one process' answered calls on the key take effect in the order of its calls, but for reads among themselves.
  */
 import type { Operation } from "./history.ts";
 import { addDelta } from "./texts.ts";
@@ -16,11 +19,11 @@ export type Verdict = "linearizable" | "violation" | "undecided";
 /** Judges the operations of one key, in the order of their calls. */
 export function judge(all: readonly Operation[]): Verdict {
   const operations = all.filter(matters);
-  const required = operations.map((operation) => operation.answered !== undefined);
+  const bits = operations.map((_, i) => 1n << BigInt(i));
+  const masks = operations.map((operation, i) => masksOf(operations, bits, operation, i));
+  const full = bits.reduce((sum, bit, i) => (operations[i]!.answered === undefined ? sum : sum | bit), 0n);
   const seen = new Set<string>();
   const stack: { readonly done: bigint; readonly value: string | undefined }[] = [{ done: 0n, value: undefined }];
-  const bits = operations.map((_, i) => 1n << BigInt(i));
-  const full = bits.reduce((sum, bit, i) => (required[i] ? sum | bit : sum), 0n);
   for (let state = stack.pop(); state !== undefined; state = stack.pop()) {
     const { done, value } = state;
     if ((done & full) === full) return "linearizable";
@@ -36,7 +39,8 @@ export function judge(all: readonly Operation[]): Verdict {
     const candidates = [];
     for (const [i, operation] of operations.entries()) {
       if (operation.asked > firstAnswer) break;
-      if ((done & bits[i]!) !== 0n) continue;
+      const { before, notAfter } = masks[i]!;
+      if ((done & bits[i]!) !== 0n || (done & before) !== before || (done & notAfter) !== 0n) continue;
       const next = apply(operation, value);
       if (next !== IMPOSSIBLE) candidates.push({ i, next, order: operation.answered ?? Number.POSITIVE_INFINITY });
     }
@@ -53,6 +57,27 @@ function matters({ kind, answered }: Operation): boolean {
   return answered !== undefined || (kind !== "get" && kind !== "touch");
 }
 
+/** What has to have taken effect before an operation, and what must not have. */
+function masksOf(operations: readonly Operation[], bits: readonly bigint[], one: Operation, at: number) {
+  let [before, notAfter] = [0n, 0n];
+  for (const [i, other] of operations.entries()) {
+    if (other.answered === undefined) continue;
+    const sameProcess = other.who === one.who && one.answered !== undefined;
+    if (sameProcess && i < at && (writes(one) || writes(other))) before |= bits[i]!;
+    if (one.kind === "fill" && i > at && writes(other) && applied(other)) notAfter |= bits[i]!;
+  }
+  return { before, notAfter };
+}
+
+function writes({ kind }: Operation): boolean {
+  return kind !== "get" && kind !== "touch";
+}
+
+/** It changed the key, or (a delete of nothing) was told that nothing is there. */
+function applied({ kind, answer }: Operation): boolean {
+  return kind === "delete" || (answer !== false && answer !== undefined);
+}
+
 /** The value after the operation, or that it cannot have been answered so at this value. */
 function apply(operation: Operation, value: string | undefined): string | undefined | typeof IMPOSSIBLE {
   const { kind, answer } = operation;
@@ -65,6 +90,8 @@ function apply(operation: Operation, value: string | undefined): string | undefi
       return answer === there ? value : IMPOSSIBLE;
     case "loss":
       return value === operation.value ? undefined : IMPOSSIBLE;
+    case "fill":
+      return there ? IMPOSSIBLE : operation.value;
     case "set":
       return operation.value;
     case "delete":

@@ -1,26 +1,30 @@
 /** Faults, drawn before each event: what may befall servers, Redis, wires and processes. */
 
+import { Caller } from "./caller.ts";
 import type { Feature } from "./features.ts";
 import { Operator } from "./operator.ts";
 import type { SimProcess } from "./process.ts";
 import type { World } from "./world.ts";
 
-type Strike = (world: World) => void;
+interface Fault {
+  readonly weight: number;
+  readonly strike: (world: World) => void;
+}
 
 const MAX_FAIL_OVERS = 2;
-const MAX_CRASHES = 3;
 
-const STRIKES: Partial<Record<Feature, { readonly weight: number; readonly strike: Strike }>> = {
+export const STRIKES: Partial<Record<Feature, Fault>> = {
   evict: { weight: 4, strike: evict },
   fence: { weight: 3, strike: loseFence },
   restart: { weight: 1.5, strike: restart },
   stall: { weight: 1, strike: stall },
   failover: { weight: 1, strike: failOver },
-  unreach: { weight: 2, strike: cutFromRedis },
-  crash: { weight: 1.5, strike: crash },
-  pause: { weight: 4, strike: pause },
+  unreach: { weight: 2, strike: (world) => onAny(world, (process) => world.cutFromRedis(process)) },
+  crash: { weight: 1.5, strike: (world) => onAny(world, (process) => world.crash(process)) },
+  pause: { weight: 4, strike: (world) => onAny(world, (process) => world.pause(process)) },
   cut: { weight: 3, strike: cut },
   abort: { weight: 1, strike: takeBack },
+  dead: { weight: 1, strike: die },
 };
 
 /** Draws whether something befalls the run now. */
@@ -35,6 +39,16 @@ export function nemesis(world: World, rate: number): () => void {
     world.count(name);
     STRIKES[name as Feature]!.strike(world);
   };
+}
+
+/** At a publication: a client loses Redis for longer than its registration lasts. */
+export function cutOff(world: World): void {
+  const { random, features, profile, processes } = world;
+  if (!features.unreach || !random.chance(profile.cutOff)) return;
+  const callers = processes.filter((process) => process instanceof Caller && !process.dead);
+  if (callers.length === 0) return;
+  world.count("cut off");
+  world.cutFromRedis(random.pick(callers), 5_000 + random.next() * 60_000);
 }
 
 function anyServer({ random, servers }: World) {
@@ -59,13 +73,8 @@ function loseFence(world: World): void {
 }
 
 function restart(world: World): void {
-  const { random, scheduler, processes } = world;
-  const server = anyServer(world);
-  const down = random.chance(0.3) ? random.pick([100, 1_000, 3_000]) * random.next() : 0;
-  scheduler.note(() => `FAULT ${server.name} restarts, down ${down.toFixed(0)} ms`);
-  server.restart();
-  server.downUntil = scheduler.now + down;
-  for (const process of processes) if (!process.dead) process.transport.serverLeft(server);
+  const { random } = world;
+  world.restart(anyServer(world), random.chance(0.3) ? random.pick([100, 1_000, 3_000]) * random.next() : 0);
 }
 
 function stall(world: World): void {
@@ -76,54 +85,38 @@ function stall(world: World): void {
   server.stalledUntil = Math.max(server.stalledUntil, scheduler.now + ms);
 }
 
+/** One server goes for good. */
+function die(world: World): void {
+  if (world.gone !== undefined || (world.redis.document?.nodes.length ?? 0) < 3) return;
+  const server = anyServer(world);
+  world.gone = server.name;
+  world.restart(server, Number.POSITIVE_INFINITY);
+}
+
+/** Redis forgets its last writes under a new run id, or everything under the same one (FLUSHALL). */
 function failOver(world: World): void {
   const { random, redis, scheduler, processes } = world;
-  if ((world.counts.get("failover") ?? 0) > MAX_FAIL_OVERS) return;
+  if (world.failOvers > MAX_FAIL_OVERS) return;
+  world.failOvers++;
   const forget = random.chance(0.6) ? { publications: random.pick([1, 1, 2]) } : { writes: random.int(0, 8) };
-  redis.failOver(forget);
+  const flush = random.chance(0.15);
+  if (flush) redis.flushAll();
+  else redis.failOver(forget);
   const { document } = redis;
-  scheduler.note(
-    () => `FAULT Redis fails over, forgets ${JSON.stringify(forget)}, back to e${document?.epoch} ${document?.phase}`,
-  );
+  const what = flush ? "is flushed" : `fails over, forgets ${JSON.stringify(forget)}`;
+  scheduler.note(() => `FAULT Redis ${what}, back to e${document?.epoch} ${document?.phase}`);
   for (const process of processes) {
     if (process.dead) continue;
-    process.store.failedOver();
+    if (!flush) process.store.failedOver();
     scheduler.after(random.exponential(50), process, () => process.announced());
   }
 }
 
-function cutFromRedis(world: World): void {
-  const { random, scheduler } = world;
-  const process = anyProcess(world);
-  if (process === undefined) return;
-  const ms = random.pick([30, 300, 3_000, 20_000]) * random.next();
-  scheduler.note(() => `FAULT ${process.name} cannot reach Redis for ${ms.toFixed(0)} ms`);
-  process.store.cutUntil = scheduler.now + ms;
-  scheduler.at(process.store.cutUntil, process, () => process.announced());
-}
-
-function crash(world: World): void {
-  const process = anyProcess(world);
-  if (process === undefined || (world.counts.get("crash") ?? 0) > MAX_CRASHES) return;
-  world.scheduler.note(() => `FAULT ${process.name} crashes`);
-  process.crash();
-}
-
-function pause(world: World): void {
-  const { random, scheduler } = world;
-  const process = anyProcess(world);
-  if (process === undefined) return;
-  const ms = random.pick([10, 100, 100, 1_000, 8_000, 60_000]) * random.next();
-  scheduler.note(() => `FAULT ${process.name} stops for ${ms.toFixed(0)} ms`);
-  process.pausedUntil = Math.max(process.pausedUntil, scheduler.now + ms);
-}
-
 function cut(world: World): void {
-  const { random, scheduler } = world;
-  const process = anyProcess(world);
-  const address = process && random.pick(process.transport.addresses);
-  if (process === undefined || address === undefined) return;
-  scheduler.after(0, process, () => process.transport.cut(address));
+  onAny(world, (process) => {
+    const { addresses } = process.transport;
+    if (addresses.length > 0) process.cut(world.random.pick(addresses).split(":")[0]!);
+  });
 }
 
 function takeBack(world: World): void {
@@ -135,7 +128,7 @@ function takeBack(world: World): void {
   operator.start(() => operator.takeBack());
 }
 
-function anyProcess({ processes, random }: World): SimProcess | undefined {
+function onAny({ processes, random }: World, strike: (process: SimProcess) => void): void {
   const alive = processes.filter((process) => !process.dead);
-  return alive.length === 0 ? undefined : random.pick(alive);
+  if (alive.length > 0) strike(random.pick(alive));
 }

@@ -1,11 +1,17 @@
-/** An operator's process: carries the changes of the plan through, one after another, with the product's Coordinator. */
+/**
+ * An operator's process: carries the changes of the plan through, one after another, with the product's Coordinator, and does what an operator
+ * does when a server is gone for good or a value does not fit.
+ */
 import { isRingshiftError } from "../errors.ts";
+import { markDead } from "../migration/abandon.ts";
+import { abortChange } from "../migration/abort.ts";
 import { applyChange, type Change } from "../migration/change.ts";
 import { Coordinator } from "../migration/coordinator.ts";
 import { type PrepareServers, plantFirst, standingFence } from "../migration/prepare.ts";
 import { abort } from "../protocol/arm.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import { SimProcess } from "./process.ts";
+import type { SimStore } from "./store.ts";
 
 const LEASE_MS = 5_000;
 const RENEW_MS = 1_000;
@@ -20,7 +26,7 @@ export class Operator extends SimProcess {
     const careless = world.random.chance(0.2);
     for (let i = 0; i < TRIES && world.changesDone < world.plan.changes.length; i++) {
       const at = world.changesDone;
-      if (await this.#carryThrough(world.plan.changes[at]!, careless))
+      if (await this.carryThrough(world.plan.changes[at]!, careless))
         world.changesDone = Math.max(world.changesDone, at + 1);
       else await clock.sleep(world.random.exponential(100));
     }
@@ -28,7 +34,20 @@ export class Operator extends SimProcess {
   }
 
   /** One command of the operator's. True when the change is made, by whomever. */
-  async #carryThrough(change: Change, careless: boolean): Promise<boolean> {
+  protected carryThrough(change: Change, careless: boolean): Promise<boolean> {
+    const { scheduler } = this.world;
+    return this.leased(careless, async () => {
+      if (this.world.gone !== undefined) await this.#giveUp(this.world.gone);
+      if (await this.#isMade(change)) return;
+      this.#revive(change);
+      scheduler.note(() => `${this.name} OPERATES ${JSON.stringify(change)}`);
+      await this.#coordinator().run(change);
+      scheduler.note(() => `${this.name} DONE ${JSON.stringify(change)}`);
+    });
+  }
+
+  /** Runs `work` under the lease, or without it. True when it came to its end. */
+  protected async leased(careless: boolean, work: () => Promise<void>): Promise<boolean> {
     const { scheduler } = this.world;
     const holder = this.clock.randomId();
     let held = true;
@@ -40,20 +59,26 @@ export class Operator extends SimProcess {
         scheduler.after(RENEW_MS, this, renew);
       };
       scheduler.after(RENEW_MS, this, renew);
-      if (await this.#isMade(change)) return true;
-      scheduler.note(() => `${this.name} OPERATES ${JSON.stringify(change)}`);
-      await new Coordinator(this.session, this.session.store as SimProcess["store"], {}, this.#prepare).run(change);
-      scheduler.note(() => `${this.name} DONE ${JSON.stringify(change)}`);
+      await work();
       return true;
     } catch (error) {
       if (!isRingshiftError(error)) throw error;
       scheduler.note(() => `${this.name} FAILED ${error.code} ${error.message}`);
       this.world.count(`operator ${error.code}`);
+      if (error.code === "WOULD_NOT_FIT") await this.#makeRoom();
       return false;
     } finally {
       held = false;
       if (!careless) await this.store.releaseLease(holder).catch(() => {});
     }
+  }
+
+  protected get operatorStore(): SimStore {
+    return this.session.store as SimStore;
+  }
+
+  #coordinator(): Coordinator {
+    return new Coordinator(this.session, this.operatorStore, {}, this.#prepare);
   }
 
   async #isMade(change: Change): Promise<boolean> {
@@ -63,8 +88,54 @@ export class Operator extends SimProcess {
       const { nodes } = applyChange(document, change);
       return JSON.stringify(nodes) === JSON.stringify(document.nodes);
     } catch (error) {
-      if (isRingshiftError(error, "NODE_EXISTS") || isRingshiftError(error, "NODE_UNKNOWN")) return true;
+      if (isRingshiftError(error) && ["NODE_EXISTS", "NODE_UNKNOWN", "LAST_NODE"].includes(error.code)) return true;
       throw error;
+    }
+  }
+
+  /** A server that does not come back is abandoned, or taken out of the ring. One that keys move to is started anew instead. */
+  async #giveUp(name: string): Promise<void> {
+    const { world } = this;
+    const { document, diff } = await this.session.look();
+    const lost = [...document.nodes, ...(document.previousNodes ?? [])].some((node) => node.name === name);
+    if (!lost) return;
+    world.scheduler.note(() => `${this.name} GIVES UP ${name}`);
+    world.count("given up");
+    if (document.phase === "S") {
+      await this.#coordinator().run({ kind: "remove-node", names: [name], dead: true });
+    } else if (document.phase === "D") {
+      const gains = diff!.arcs.some((arc) => arc.moves && arc.toNode === name);
+      if (gains) this.#start(name);
+      else await markDead(this.session, this.operatorStore, name);
+      await this.#coordinator().resume();
+    }
+  }
+
+  /** A server that is to join runs, whatever became of it. */
+  #revive(change: Change): void {
+    if (change.kind !== "add-node") return;
+    const { gone } = this.world;
+    if (gone !== undefined && change.nodes.some(({ name }) => name === gone)) this.#start(gone);
+  }
+
+  #start(name: string): void {
+    this.world.scheduler.note(() => `${this.name} STARTS ${name} anew`);
+    this.world.server(name).downUntil = 0;
+    this.world.gone = undefined;
+  }
+
+  /** The ring is put back, or the server gets a larger item limit. */
+  async #makeRoom(): Promise<void> {
+    const { world } = this;
+    if (world.random.chance(0.5)) {
+      for (const server of world.servers.values()) server.itemLimit = Number.POSITIVE_INFINITY;
+      return;
+    }
+    world.count("aborts in D");
+    try {
+      await abortChange(this.session, this.operatorStore, {}, (run) => run());
+    } catch (error) {
+      if (!isRingshiftError(error)) throw error;
     }
   }
 

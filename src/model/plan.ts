@@ -1,6 +1,7 @@
 /** What a run is about: a first ring over three servers, a chain of changes of it, and keys that these changes move. */
 import type { Change } from "../migration/change.ts";
 import { keyHash, Ring } from "../ring/index.ts";
+import type { Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
 
 export const SERVERS = ["a", "b", "c"] as const;
@@ -22,9 +23,9 @@ export function addressOf(name: string): string {
   return `${name}:11211`;
 }
 
-export function drawPlan(random: Random, keys: number): Plan {
+export function drawPlan(random: Random, keys: number, { changes: [fewest, most], back }: Profile): Plan {
   for (;;) {
-    const shapes = drawShapes(random, random.int(1, 4));
+    const shapes = drawShapes(random, random.int(fewest, most), back);
     const moving = CANDIDATES.filter((key) => moves(shapes, key) > 0);
     if (moving.length < keys) continue;
     const often = [...moving].sort((a, b) => moves(shapes, b) - moves(shapes, a)).slice(0, 12);
@@ -36,15 +37,16 @@ export function drawPlan(random: Random, keys: number): Plan {
   }
 }
 
-function drawShapes(random: Random, changes: number): Shape[] {
+function drawShapes(random: Random, changes: number, backAgain: number): Shape[] {
   const shapes: Shape[] = [SERVERS.map(() => random.int(random.chance(0.3) ? 0 : 1, MAX_VNODES))];
-  if (shapes[0]!.filter((vnodes) => vnodes > 0).length < 2) return drawShapes(random, changes);
+  if (shapes[0]!.filter((vnodes) => vnodes > 0).length < 2) return drawShapes(random, changes, backAgain);
   while (shapes.length <= changes) {
     const last = shapes.at(-1)!;
     const back = shapes.at(-3);
     const at = random.int(0, SERVERS.length - 1);
     const vnodes = random.int(0, MAX_VNODES);
-    const next = back !== undefined && random.chance(0.5) ? back : last.map((old, i) => (i === at ? vnodes : old));
+    const next =
+      back !== undefined && random.chance(backAgain) ? back : last.map((old, i) => (i === at ? vnodes : old));
     if (next.filter((count) => count > 0).length < 2) continue;
     if (next.filter((count, i) => count !== last[i]).length === 1) shapes.push(next);
   }
@@ -56,10 +58,10 @@ function moves(shapes: readonly Shape[], key: string): number {
   return shapes.slice(1).filter((shape, i) => ownersOf(shape).get(key) !== ownersOf(shapes[i]!).get(key)).length;
 }
 
-const owners = new Map<string, Map<string, string>>();
+const owners = new Map<number, Map<string, string>>();
 
 function ownersOf(shape: Shape): Map<string, string> {
-  const id = shape.join();
+  const id = (shape[0]! * 3 + shape[1]!) * 3 + shape[2]!;
   let found = owners.get(id);
   if (found === undefined) {
     const ring = new Ring(nodesOf(shape));

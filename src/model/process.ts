@@ -2,19 +2,22 @@
  * One process of a run: the product's Session, Recorder and caretaker over a simulated network and Redis, kept up by heartbeats and
  * announcements as `client/session.ts` keeps them up over real ones.
  */
-import { isRingshiftError } from "../errors.ts";
-import { RecordedKeys } from "../keyindex/recorded-keys.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { Recorder } from "../keyindex/recorder.ts";
+import { PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { Command } from "../memcached/exchange.ts";
+import type { Endpoint } from "../memcached/transport.ts";
 import { caretake } from "../protocol/caretaker.ts";
 import type { Clock } from "../protocol/clock.ts";
-import { Session } from "../protocol/session.ts";
+import { Session, type SessionParts } from "../protocol/session.ts";
 import { View } from "../protocol/view.ts";
 import { SimTransport } from "./network.ts";
+import { addressOf } from "./plan.ts";
 import type { Owner } from "./scheduler.ts";
-import { EPOCH_SECONDS } from "./server.ts";
-import { SimStore } from "./store.ts";
-import { rulesOff } from "./without.ts";
+import { EPOCH_SECONDS, type Item } from "./server.ts";
+import type { SimStore } from "./store.ts";
+import { TtlWatch } from "./ttl.ts";
+import { recordedOf, storeOf, tamperOf, withoutRules } from "./without/process.ts";
 import type { World } from "./world.ts";
 
 const HEARTBEAT_MS = 1_000;
@@ -31,8 +34,15 @@ export class SimProcess implements Owner {
   readonly transport: SimTransport;
   /** Keys that this process deletes for a caller right now: any other unconditional `md` counts as eviction. */
   readonly deleting = new Map<string, number>();
-  /** Keys that this process reads for a caller right now, for `--without nopull`. */
+  /** Keys that this process reads for a caller right now. */
   readonly reading = new Map<string, number>();
+  /** A client's, not an operator's. */
+  readonly isCaller: boolean = false;
+  /** For `--without w-plantrun`: the next read of the document is that of a planter. */
+  planting = false;
+  /** What it deletes now counts as eviction. */
+  protected evicting = false;
+  readonly #ttl = new TtlWatch();
   #session: Session | undefined;
   #beat: (() => void) | undefined;
 
@@ -41,17 +51,25 @@ export class SimProcess implements Owner {
     this.name = name;
     const { scheduler, redis, weather } = world;
     this.clock = clockOf(world, this);
-    this.store = new SimStore({ scheduler, owner: this, redis, weather });
-    const off = rulesOff(world.without, this);
+    const published = () => world.ambushes.published(this);
+    const off = world.without;
+    this.store = storeOf({ scheduler, owner: this, redis, weather, published }, off, this);
     this.transport = new SimTransport({
       scheduler,
       owner: this,
       servers: world.servers,
       weather,
       fenceKey: world.namespace.fenceKey,
-      mayFlush: (own) => off.gate || ((this.#session?.gateOpen() ?? true) && (own?.() ?? true)),
-      tamper: off.tamper,
-      running: (node, command) => this.#running(node.name, command),
+      mayFlush: (own) => off.has("nogate") || ((this.#session?.gateOpen() ?? true) && (own?.() ?? true)),
+      tamper: tamperOf(off, this),
+      anyConnection: off.has("w-tok"),
+      holds: (commands) => (this.isCaller && stores(commands) ? world.holds() : 0),
+      submitted: (commands) => {
+        if (this.isCaller && stores(commands)) world.delay(this);
+      },
+      publication: (ms, then) => world.publications(world.random.int(1, 4), ms, then),
+      running: (node, command, submittedAt) => this.#running(node.name, command, submittedAt),
+      ran: (node, command, reply) => world.ambushes.ran(this, node.name, command, reply),
     });
     world.processes.push(this);
   }
@@ -77,19 +95,19 @@ export class SimProcess implements Owner {
     const { namespace, without } = this.world;
     const view = await this.#firstView();
     const turn = () => new Promise<void>((resolve) => this.world.scheduler.after(0, this, resolve));
-    const off = rulesOff(without, this);
-    const store = off.store(this.store);
+    const { store } = this;
     this.#session = new Session(
       {
         namespace,
         transport: this.transport,
         store,
         clock: this.clock,
-        recorder: new Recorder(store, new RecordedKeys(), turn),
+        recorder: new Recorder(store, recordedOf(without), turn),
+        limits: limitsOf(this.world),
       },
       view,
     );
-    off.session(this.#session);
+    withoutRules(without, this.#session, this);
     this.#keepUp(this.#session, store);
     return this.#session;
   }
@@ -100,6 +118,11 @@ export class SimProcess implements Owner {
     const beat = this.#beat;
     if (beat === undefined || this.store.cutUntil > scheduler.now) return;
     scheduler.after(scheduler.random.exponential(weather.mean), this, beat);
+  }
+
+  /** Its connection to a server breaks, in an event of its own. */
+  cut(server: string): void {
+    this.world.scheduler.after(0, this, () => this.transport.cut(addressOf(server)));
   }
 
   crash(): void {
@@ -150,14 +173,50 @@ export class SimProcess implements Owner {
     void beat();
   }
 
-  /** While the document is unconfirmed, `confirm` deletes what stands on servers without a fence: that counts as eviction. */
-  #running(node: string, { line }: Command): void {
-    if (!line.startsWith("md ") || !this.opened || this.session.view.confirmed) return;
+  #running(node: string, command: Command, submittedAt: number): void {
+    const { world } = this;
+    const server = world.server(node);
+    const grown = this.#ttl.running(server, command, submittedAt, world.scheduler.now);
+    if (grown !== undefined) world.faults.push(grown);
+    const { line } = command;
+    if (!line.startsWith("md ") || !this.opened) return;
     const [, key = "", cas] = line.split(" ");
-    const item = this.world.server(node).items.get(key);
+    const item = server.items.get(key);
     if (item === undefined || (cas !== undefined && cas !== `C${item.cas}`)) return;
-    this.world.lost(node, key, item);
+    if (this.#countsAsEviction(node, key, item)) world.lost(node, key, item);
   }
+
+  /**
+   * Of a delete that no caller asked for: while the document is unconfirmed, `confirm` deletes what stands on servers without a fence, as
+   * `recover` does where one is newer; and a pull drops what the new owner cannot store.
+   */
+  #countsAsEviction(node: string, key: string, item: Item): boolean {
+    const { view } = this.session;
+    if (this.evicting || !view.confirmed) return true;
+    if (view.document.phase !== "D") return false;
+    const { moving, source, node: target } = view.route(key);
+    if (!moving || source!.name !== node) return false;
+    const { items, itemLimit } = this.world.server(target.name);
+    const there = items.get(key);
+    return item.value.length > itemLimit && (there === undefined || there.flags === PLACEHOLDER_FLAGS);
+  }
+}
+
+/** A caller's unconditional store is among them. */
+function stores(commands: readonly Command[]): boolean {
+  return commands.some(({ line }) => line.startsWith("ms ") && !line.includes(" C"));
+}
+
+/** As `memcached/item-limits.ts` with every server's answer at hand. */
+function limitsOf(world: World): SessionParts["limits"] {
+  const fits = (node: Endpoint, bytes: number) => bytes <= world.server(node.name).itemLimit;
+  return {
+    fits: (node, _, bytes) => fits(node, bytes),
+    check: (node, _, bytes) => {
+      if (!fits(node, bytes)) throw new RingshiftError("VALUE_TOO_LARGE", `${bytes} bytes`, { node: node.name });
+      return undefined;
+    },
+  };
 }
 
 async function heartbeat(session: Session, store: SimStore, clientId: string): Promise<void> {
@@ -173,7 +232,17 @@ async function heartbeat(session: Session, store: SimStore, clientId: string): P
   }
 }
 
+/** After so many equal sleeps in a row a poll is stretched: a process may be slow, and a long wait costs few events. */
+const POLLS = 8;
+const STRETCH = 12;
+
 function clockOf({ scheduler, random }: World, owner: Owner): Clock {
+  let [last, equal] = [0, 0];
+  const stretched = (ms: number) => {
+    equal = ms === last ? equal + 1 : 0;
+    last = ms;
+    return equal < POLLS ? ms : ms * STRETCH;
+  };
   const half = () =>
     Math.floor(random.next() * 2 ** 32)
       .toString(16)
@@ -181,7 +250,7 @@ function clockOf({ scheduler, random }: World, owner: Owner): Clock {
   return {
     now: () => scheduler.now,
     epochSeconds: () => EPOCH_SECONDS + Math.floor(scheduler.now / 1000),
-    sleep: (ms) => new Promise((resolve) => scheduler.after(ms, owner, resolve)),
+    sleep: (ms) => new Promise((resolve) => scheduler.after(stretched(ms), owner, resolve)),
     random: () => random.next(),
     randomId: () => half() + half(),
   };

@@ -6,6 +6,8 @@
  */
 import type { TopologyDocument } from "../topology/document.ts";
 import {
+  type Control,
+  type IndexSet,
   type JournalEntry,
   type PointEntries,
   type Publication,
@@ -29,6 +31,7 @@ export class SimRedis {
   readonly #clients = new Map<string, { until: number; acknowledged: number }>();
   readonly #undos: Undo[] = [];
   #journal: JournalEntry | undefined;
+  #control: Control | undefined;
   #copied = new Set<string>();
   #lease: { readonly holder: string; readonly until: number } | undefined;
   #runs = 0;
@@ -47,6 +50,16 @@ export class SimRedis {
       if ("writes" in forget || undo.publication) left--;
     }
     this.runId = `run-${++this.#runs}`;
+  }
+
+  /** FLUSHALL: all is forgotten, under the same run id. */
+  flushAll(): void {
+    this.document = null;
+    this.#undos.length = 0;
+    this.#sets.clear();
+    this.#clients.clear();
+    this.#journal = this.#lease = this.#control = undefined;
+    this.#copied = new Set();
   }
 
   read(): Snapshot {
@@ -146,6 +159,39 @@ export class SimRedis {
       this.#copied = before;
     });
     this.#copied = new Set();
+  }
+
+  readControl(): Control | undefined {
+    return this.#control;
+  }
+
+  writeControl(control: Control | undefined): void {
+    const before = this.#control;
+    this.#undo(() => {
+      this.#control = before;
+    });
+    this.#control = control;
+  }
+
+  sets(): IndexSet[] {
+    return [...this.#sets.keys()].map((name) => {
+      const [generation, point] = name.split(":").map(Number);
+      return { generation: generation!, point: point! };
+    });
+  }
+
+  unlinkSets(sets: readonly IndexSet[]): void {
+    for (const { generation, point } of sets) {
+      const name = `${generation}:${point}`;
+      const set = this.#sets.get(name);
+      if (set === undefined) continue;
+      this.#undo(() => this.#sets.set(name, set));
+      this.#sets.delete(name);
+    }
+  }
+
+  listed(entries: readonly (IndexSet & { readonly key: string })[]): boolean[] {
+    return entries.map(({ generation, point, key }) => this.#set(generation, point).has(key));
   }
 
   lease(holder: string, ms: number): string {

@@ -7,7 +7,8 @@
  * between two events it runs until it awaits again. Node runs a tick only after the microtask queue is empty, so one `nextTick` asked for from
  * a microtask is the whole cost of draining.
  *
- * An event belongs to a process or to nobody (servers, Redis, the network). A paused process' events wait; a dead one's never come.
+ * An event belongs to a process or to nobody (servers, Redis, the network). A paused process' events wait until it goes on; a dead one's never
+ * come.
  */
 import type { Random } from "./random.ts";
 
@@ -19,7 +20,7 @@ export interface Owner {
 }
 
 interface Event {
-  time: number;
+  readonly time: number;
   readonly order: number;
   readonly owner: Owner | undefined;
   readonly run: () => void;
@@ -33,7 +34,11 @@ export class Scheduler {
   beforeEvent: () => void = () => {};
   now = 0;
   events = 0;
+  /** Whose event runs, or ran last: what its code asks for until the next event is its own. */
+  current: Owner | undefined;
   readonly #heap: Event[] = [];
+  /** Events of paused processes whose time has come. */
+  readonly #parked = new Map<Owner, Event[]>();
   #order = 0;
   #stopped = false;
   #failure: { readonly error: unknown } | undefined;
@@ -49,6 +54,18 @@ export class Scheduler {
 
   at(time: number, owner: Owner | undefined, run: () => void): void {
     this.#push({ time: Math.max(time, this.now), order: this.#order++, owner, run });
+  }
+
+  /** Stops a process for `ms`, or until `resume`. */
+  pause(owner: Owner, ms: number): void {
+    owner.pausedUntil = Math.max(owner.pausedUntil, this.now + ms);
+    this.at(owner.pausedUntil, undefined, () => this.#release(owner));
+  }
+
+  /** It goes on now. */
+  resume(owner: Owner): void {
+    owner.pausedUntil = this.now;
+    this.#release(owner);
   }
 
   note(line: () => string): void {
@@ -79,11 +96,11 @@ export class Scheduler {
             const { owner } = event;
             if (owner?.dead) continue;
             if (owner !== undefined && owner.pausedUntil > this.now) {
-              event.time = owner.pausedUntil;
-              this.#push(event);
+              this.#park(owner, event);
               continue;
             }
             this.events++;
+            this.current = owner;
             event.run();
             if (owner !== undefined) return queueMicrotask(drained);
           }
@@ -95,6 +112,18 @@ export class Scheduler {
       };
       process.nextTick(step);
     });
+  }
+
+  #park(owner: Owner, event: Event): void {
+    const parked = this.#parked.get(owner);
+    if (parked === undefined) this.#parked.set(owner, [event]);
+    else parked.push(event);
+  }
+
+  #release(owner: Owner): void {
+    if (owner.pausedUntil > this.now) return;
+    for (const event of this.#parked.get(owner) ?? []) this.#push({ ...event, time: this.now });
+    this.#parked.delete(owner);
   }
 
   #push(event: Event): void {

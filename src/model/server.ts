@@ -31,7 +31,8 @@ export class SimServer {
   /** Values of more bytes are refused as too large. */
   itemLimit = Number.POSITIVE_INFINITY;
   readonly #now: () => number;
-  readonly #offset: number;
+  /** What its clock is ahead of the scheduler's, ms. */
+  readonly offset: number;
   readonly #lost: (server: SimServer, key: string, item: Item) => void;
   #cas = 0;
 
@@ -44,13 +45,13 @@ export class SimServer {
   ) {
     this.name = name;
     this.#now = now;
-    this.#offset = offset;
+    this.offset = offset;
     this.#lost = lost;
   }
 
   /** The server's clock. */
   get second(): number {
-    return EPOCH_SECONDS + Math.floor((this.#now() + this.#offset) / 1000);
+    return EPOCH_SECONDS + Math.floor((this.#now() + this.offset) / 1000);
   }
 
   /** Eviction, expiry, or a flush. */
@@ -103,6 +104,11 @@ export class SimServer {
     return item;
   }
 
+  /** ringshift's own items are small enough for the smallest limit that memcached takes. */
+  #isTooLarge(key: string, data: Buffer): boolean {
+    return data.length > this.itemLimit && !key.startsWith("ringshift:");
+  }
+
   #put(key: string, value: Buffer, flags: number, expiresAt: number): void {
     this.items.set(key, { value, flags, expiresAt, cas: ++this.#cas });
   }
@@ -134,7 +140,7 @@ export class SimServer {
 
   #metaSet(key: string, item: Item | undefined, [, ...flags]: readonly string[], data: Buffer): Reply {
     const options = new Map(flags.map((flag) => [flag[0], flag.slice(1)]));
-    if (data.length > this.itemLimit) {
+    if (this.#isTooLarge(key, data)) {
       this.drop(key); // a failing `ms` deletes the item that was there
       return { ...reply("SERVER_ERROR"), message: "object too large for cache" };
     }
@@ -149,7 +155,7 @@ export class SimServer {
     if (mode === "A") this.#put(key, Buffer.concat([item!.value, data]), item!.flags, item!.expiresAt);
     else if (mode === "P") this.#put(key, Buffer.concat([data, item!.value]), item!.flags, item!.expiresAt);
     else this.#put(key, data, Number(options.get("F") ?? 0), this.#expiry(Number(options.get("T") ?? 0)));
-    return reply("HD");
+    return options.has("c") ? { ...reply("HD"), cas: String(this.#cas) } : reply("HD");
   }
 
   #metaDelete(key: string, item: Item | undefined, flags: readonly string[]): Reply {
@@ -174,7 +180,7 @@ export class SimServer {
 
   #classic(verb: string, key: string, item: Item | undefined, rest: readonly string[], data: Buffer): Reply {
     const [flags, exptime, , cas] = rest;
-    if (data.length > this.itemLimit) {
+    if (this.#isTooLarge(key, data)) {
       if (verb === "set") this.drop(key);
       return { ...reply("SERVER_ERROR"), message: "object too large for cache" };
     }
@@ -200,7 +206,8 @@ export class SimServer {
   }
 }
 
-const EMPTY: Reply = {
+/** Nothing but a status. */
+export const EMPTY: Reply = {
   status: "",
   value: undefined,
   flags: undefined,

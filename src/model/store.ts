@@ -5,8 +5,10 @@
 import { RingshiftError } from "../errors.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import type {
-  ChangeStore,
+  Control,
+  IndexSet,
   JournalEntry,
+  OperatorStore,
   PointEntries,
   Publication,
   Registration,
@@ -31,9 +33,11 @@ export interface StoreParts {
   readonly owner: Owner;
   readonly redis: SimRedis;
   readonly weather: Weather;
+  /** Told when a publication of this process has been made. */
+  readonly published: () => void;
 }
 
-export class SimStore implements ChangeStore {
+export class SimStore implements OperatorStore {
   /** Redis does not answer this process until then. */
   cutUntil = 0;
   readonly #parts: StoreParts;
@@ -51,7 +55,11 @@ export class SimStore implements ChangeStore {
 
   publish(expectedId: string | null, document: TopologyDocument, requiredRunId = ""): Promise<Publication> {
     const what = `publish e${document.epoch} ${document.phase}${document.settling ? " settling" : ""}`;
-    return this.#call(what, (redis) => redis.publish(expectedId, document, requiredRunId));
+    return this.#call(what, (redis) => {
+      const outcome = redis.publish(expectedId, document, requiredRunId);
+      if (outcome === "published") this.#parts.published();
+      return outcome;
+    });
   }
 
   record(generation: number, entries: readonly PointEntries[]): Promise<string | null> {
@@ -101,6 +109,26 @@ export class SimStore implements ChangeStore {
 
   clearCopiedPoints(): Promise<void> {
     return this.#call("clearCopiedPoints", (redis) => redis.clearCopiedPoints());
+  }
+
+  readControl(): Promise<Control | undefined> {
+    return this.#call("readControl", (redis) => redis.readControl());
+  }
+
+  writeControl(control: Control | undefined): Promise<void> {
+    return this.#call("writeControl", (redis) => redis.writeControl(control));
+  }
+
+  async *sets(): AsyncIterable<IndexSet[]> {
+    yield await this.#call("sets", (redis) => redis.sets());
+  }
+
+  unlinkSets(sets: readonly IndexSet[]): Promise<void> {
+    return this.#call("unlinkSets", (redis) => redis.unlinkSets(sets));
+  }
+
+  listed(entries: readonly (IndexSet & { readonly key: string })[]): Promise<boolean[]> {
+    return this.#call("listed", (redis) => redis.listed(entries));
   }
 
   leaseHolder(): Promise<string | null> {

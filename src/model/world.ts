@@ -6,22 +6,29 @@ import { View } from "../protocol/view.ts";
 import { keyHash } from "../ring/index.ts";
 import { DOCUMENT_VERSION, type TopologyDocument } from "../topology/document.ts";
 import { type Namespace, namespaceOf } from "../topology/namespace.ts";
-import type { Features } from "./features.ts";
+import { Ambushes } from "./ambush.ts";
+import { drawFeatures, type Features } from "./features.ts";
 import { History } from "./history.ts";
 import type { Weather } from "./network.ts";
 import { addressOf, drawPlan, type Plan, SERVERS } from "./plan.ts";
 import type { SimProcess } from "./process.ts";
+import { drawProfile, type Profile } from "./profile.ts";
 import { Random } from "./random.ts";
 import { SimRedis } from "./redis.ts";
 import { Scheduler } from "./scheduler.ts";
 import { type Item, SimServer } from "./server.ts";
-import type { Rule } from "./without.ts";
+import type { Rule } from "./without/rules.ts";
 
 const RESERVED = "ringshift:";
+const MAX_CRASHES = 3;
+const MAX_PAUSE_MS = 40_000;
+/** A packet that is longer on its way than its sender's registration lasts is beyond what rule T covers. */
+const MAX_HELD_MS = 4_000;
 
 export class World {
   readonly scheduler: Scheduler;
   readonly random: Random;
+  readonly profile: Profile;
   readonly features: Features;
   readonly without: ReadonlySet<Rule>;
   readonly namespace: Namespace = namespaceOf(undefined);
@@ -35,18 +42,30 @@ export class World {
   /** Changes of the plan that are done. */
   changesDone = 0;
   readonly counts = new Map<string, number>();
+  readonly ambushes: Ambushes;
+  /** What no history can show: values whose life a move has lengthened. */
+  readonly faults: string[] = [];
+  /** A server that is gone for good. */
+  gone: string | undefined;
+  failOvers = 0;
+  /** Called at each publication. */
+  onPublication: () => void = () => {};
   /** The newest document ever published, also when Redis has forgotten it. */
   #newest: View;
   readonly #waiting = new Set<() => void>();
   #values = 0;
+  #crashes = 0;
 
-  constructor(seed: number, features: (random: Random) => Features, without: ReadonlySet<Rule>) {
+  /** @param allowed names of the features that may be drawn; undefined: all */
+  constructor(seed: number, allowed: ReadonlySet<string> | undefined, without: ReadonlySet<Rule>) {
     this.random = new Random(seed);
-    this.features = features(this.random);
+    this.profile = drawProfile(this.random);
+    this.features = drawFeatures(this.random, allowed, this.profile.on);
     this.without = without;
     this.scheduler = new Scheduler(this.random);
     const { random } = this;
-    this.plan = drawPlan(random, this.features.multi ? random.int(1, 3) : 1);
+    const keys = this.features.multi && !this.profile.single ? random.int(1, 3) : 1;
+    this.plan = drawPlan(random, keys, this.profile);
     this.weather = {
       mean: random.pick([0.3, 1, 1, 4]),
       slow: this.features.slow ? random.pick([0.002, 0.01, 0.03]) : 0,
@@ -57,6 +76,8 @@ export class World {
     for (const name of SERVERS) {
       this.servers.set(addressOf(name), new SimServer(name, now, random.next() * 1000, lost));
     }
+    if (this.features.tight) random.pick([...this.servers.values()]).itemLimit = random.int(6, 12);
+    this.ambushes = new Ambushes(this);
     this.redis = new SimRedis(now);
     const document = this.#firstDocument();
     this.#newest = new View(document, document.runId, 0);
@@ -75,8 +96,65 @@ export class World {
 
   /** A value that nobody has stored in this run: the checker tells states apart by their values. */
   newValue(): string {
-    return String(1_000 + 7 * this.#values++);
+    const value = String(1_000 + 7 * this.#values++);
+    return this.features.tight && this.random.chance(0.3) ? `${value}00000000` : value;
   }
+
+  /** Stops a process: for a time, or until one of the next publications. */
+  pause(process: SimProcess): void {
+    const { random, scheduler } = this;
+    if (process.dead) return;
+    if (random.chance(0.4)) {
+      this.#pauseAcross(process, random.int(1, 4));
+      return;
+    }
+    const ms = random.pick([10, 100, 300, 1_000, 2_000, 8_000, 60_000]) * random.next();
+    scheduler.note(() => `FAULT ${process.name} stops for ${ms.toFixed(0)} ms`);
+    scheduler.pause(process, ms);
+  }
+
+  #pauseAcross(process: SimProcess, publications: number): void {
+    const { random, scheduler } = this;
+    scheduler.note(() => `FAULT ${process.name} stops until ${publications} publications have been made`);
+    scheduler.pause(process, MAX_PAUSE_MS);
+    const wait = random.exponential(this.weather.mean * random.pick([1, 5, 20, 60]));
+    this.publications(publications, MAX_PAUSE_MS, () =>
+      scheduler.after(wait, undefined, () => scheduler.resume(process)),
+    );
+  }
+
+  /** A write that is about to be sent: its process stops, and sends it in another phase, as far as rule T lets it. */
+  delay(process: SimProcess): void {
+    const { random, profile, features } = this;
+    if (profile.held === 0 || !features.pause || !random.chance(profile.held / 2)) return;
+    this.count("delay");
+    this.#pauseAcross(process, random.int(1, 7));
+  }
+
+  crash(process: SimProcess): void {
+    if (process.dead || this.#crashes++ > MAX_CRASHES) return;
+    this.scheduler.note(() => `FAULT ${process.name} crashes`);
+    process.crash();
+  }
+
+  cutFromRedis(process: SimProcess, forMs?: number): void {
+    const { random, scheduler } = this;
+    const ms = forMs ?? random.pick([30, 300, 3_000, 20_000]) * random.next();
+    scheduler.note(() => `FAULT ${process.name} cannot reach Redis for ${ms.toFixed(0)} ms`);
+    process.store.cutUntil = Math.max(process.store.cutUntil, scheduler.now + ms);
+    scheduler.at(process.store.cutUntil, process, () => process.announced());
+  }
+
+  /** All its items go, and its CAS numbers begin anew. */
+  restart(server: SimServer, downMs: number): void {
+    this.scheduler.note(() => `FAULT ${server.name} restarts, down ${downMs.toFixed(0)} ms`);
+    server.restart();
+    server.downUntil = Math.max(server.downUntil, this.scheduler.now + downMs);
+    for (const process of this.processes) if (!process.dead) process.transport.serverLeft(server);
+  }
+
+  /** How long a flush stays on the wire, waiting for a publication; 0: not at all. */
+  readonly holds = (): number => (this.random.chance(this.profile.held) ? this.random.next() * MAX_HELD_MS : 0);
 
   /** A server lost a value that nobody deleted: the checker may take it for gone, unless the present owner is another one that has it. */
   lost(server: string, key: string, item: Item): void {
@@ -110,6 +188,15 @@ export class World {
     this.scheduler.after(ms, undefined, once);
   }
 
+  /** Calls back after so many publications, or `ms`. */
+  publications(count: number, ms: number, then: () => void): void {
+    const deadline = this.scheduler.now + ms;
+    this.publication(ms, () => {
+      if (count === 1 || this.scheduler.now >= deadline) then();
+      else this.publications(count - 1, deadline - this.scheduler.now, then);
+    });
+  }
+
   #announced(document: TopologyDocument): void {
     if (document.epoch > this.#newest.document.epoch) {
       this.#newest = new View(document, document.runId, 0);
@@ -117,6 +204,7 @@ export class World {
     }
     for (const process of this.processes) process.announced();
     for (const waiting of [...this.#waiting]) waiting();
+    this.onPublication();
   }
 
   #firstDocument(): TopologyDocument {

@@ -1,0 +1,69 @@
+/**
+ * Faults at the steps that matter: right after a command of a move has run at its server, or a publication at Redis, something befalls the
+ * process that sent it, the item, the server or Redis. Struck at random times faults seldom fall between two steps of one pull.
+ */
+import type { Command, Reply } from "../memcached/exchange.ts";
+import type { Feature } from "./features.ts";
+import { STRIKES } from "./nemesis.ts";
+import type { SimProcess } from "./process.ts";
+import type { World } from "./world.ts";
+
+type Ambush = (world: World, process: SimProcess, server: string, key: string) => void;
+
+const AMBUSHES: Partial<Record<Feature, { readonly weight: number; readonly strike: Ambush }>> = {
+  pause: { weight: 8, strike: (world, process) => world.pause(process) },
+  crash: { weight: 1, strike: (world, process) => world.crash(process) },
+  evict: { weight: 3, strike: evict },
+  cut: { weight: 2, strike: (_, process, server) => process.cut(server) },
+  fence: { weight: 1, strike: (world, _, server) => world.server(server).drop(world.namespace.fenceKey) },
+  restart: { weight: 0.5, strike: (world, _, server) => world.restart(world.server(server), 0) },
+  failover: { weight: 1.5, strike: (world) => STRIKES.failover!.strike(world) },
+  unreach: { weight: 1, strike: (world, process) => world.cutFromRedis(process) },
+};
+
+export class Ambushes {
+  readonly #world: World;
+  readonly #rate: number;
+  readonly #weights: Readonly<Record<string, number>>;
+
+  constructor(world: World) {
+    const { features, profile } = world;
+    const on = Object.entries(AMBUSHES).filter(([name]) => features[name as Feature]);
+    this.#world = world;
+    this.#weights = Object.fromEntries(on.map(([name, { weight }]) => [name, weight]));
+    this.#rate = on.length === 0 ? 0 : profile.ambush;
+  }
+
+  /** A command has run at a server. */
+  ran(process: SimProcess, server: string, { line }: Command, { status }: Reply): void {
+    if (this.#rate === 0 || status === "EN" || process.dead) return;
+    const { redis, random } = this.#world;
+    const document = redis.document;
+    if (document === null || (document.phase === "S" && !document.settling)) return;
+    const [verb, key = ""] = line.split(" ");
+    const reserved = key.startsWith("ringshift:");
+    if (reserved && verb === "mg") return;
+    if (random.chance(this.#rate)) this.#strike(process, server, reserved ? "" : key);
+  }
+
+  /** A document was published. */
+  published(process: SimProcess): void {
+    if (this.#rate === 0 || process.dead || !this.#world.random.chance(this.#rate * 2)) return;
+    const server = this.#world.random.pick([...this.#world.servers.values()]).name;
+    this.#strike(process, server, this.#world.random.pick(this.#world.plan.keys));
+  }
+
+  #strike(process: SimProcess, server: string, key: string): void {
+    const name = this.#world.random.weighted(this.#weights);
+    this.#world.count(`ambush ${name}`);
+    this.#world.scheduler.note(() => `AMBUSH ${name} ${process.name} ${server} ${key}`);
+    AMBUSHES[name as Feature]!.strike(this.#world, process, server, key);
+  }
+}
+
+/** The item goes, at this server or wherever it is. */
+function evict(world: World, _: SimProcess, server: string, key: string): void {
+  if (key === "") return;
+  const all = world.random.chance(0.3);
+  for (const other of world.servers.values()) if (all || other.name === server) other.drop(key);
+}
