@@ -36,6 +36,52 @@ test("source dies before D: no live change, but remove-node --dead, which counts
   expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 1_000 - lost.size });
 });
 
+test("two servers dead at once, of different weights: taken out together, every arc's count is what the ring says", async () => {
+  const b = await bench({ memcached: 4 });
+  const dead = b.servers.slice(0, 2);
+  const names = dead.map(({ address }) => address);
+  await b.admin.apply({ kind: "set-weight", name: names[1]!, weight: 3 });
+  await b.fill(1_500);
+  const lost = new Set(names.flatMap((name) => b.keysOn(name)));
+  const { session } = await b.session();
+  const hashes = [...lost].map((key) => session.view.hashOf(key));
+  const change: Change = { kind: "remove-node", names, dead: true };
+  await dead[0]!.kill();
+  await expect(b.admin.apply(change)).rejects.toMatchObject({ code: "INVALID_OPTION", node: names[1] }); // it answers
+  await dead[1]!.kill();
+  await expect(b.admin.apply({ kind: "remove-node", names: names.slice(0, 1), dead: true })).rejects.toMatchObject({
+    code: "NODE_DOWN", // the other one would take keys over
+    message: expect.stringContaining(`remove-node --dead ${names.join(" ")}`),
+  });
+
+  const report = await b.admin.apply(change);
+  expect(report.lost!.keys).toBe(lost.size);
+  expect(new Set(report.lost!.arcs.map(({ from }) => from))).toEqual(new Set(names));
+  for (const { after, upTo, keys } of report.lost!.arcs) {
+    const inArc = hashes.filter((hash) => (after < upTo ? hash > after && hash <= upTo : hash > after || hash <= upTo));
+    expect(inArc).toHaveLength(keys);
+  }
+  await onlyLost(b, lost);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 1_500 - lost.size });
+});
+
+test("a dead server's address under another name: what it still holds is refused all the same", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const dead = b.servers[0]!;
+  const lost = new Set(b.keysOn(dead.address));
+  await dead.kill("SIGSTOP");
+  await b.admin.apply({ kind: "remove-node", names: [dead.address], dead: true });
+  await dead.kill("SIGCONT");
+  const nodes = [{ name: "reborn", address: dead.address, weight: 2 }];
+  await expect(b.admin.apply({ kind: "add-node", nodes })).rejects.toMatchObject({ code: "NODE_NOT_EMPTY" });
+  await b.admin.apply({ kind: "add-node", nodes }, { flush: true });
+  await onlyLost(b, lost);
+  for (const key of lost) await b.client.set(key, b.expected.get(key)!);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 300 });
+});
+
 test("a dead server that comes back with its old values is never served unless it is flushed", async () => {
   const b = await bench();
   await b.fill(600);

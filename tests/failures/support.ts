@@ -1,12 +1,22 @@
 /** A cluster of real servers with a client, an operator and some keys, for tests that break a part of it. */
-import { afterEach } from "vitest";
+import { afterEach, vi } from "vitest";
 import type { Client } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/create.ts";
 import type { ClientOptions } from "../../src/client/options.ts";
 import { type OpenSession, openManaged } from "../../src/client/session.ts";
+import { isRingshiftError } from "../../src/errors.ts";
 import { type Admin, openAdmin } from "../../src/migration/admin.ts";
 import { type ClusterOptions, LocalCluster, type MemcachedServer } from "../../src/testing/local-cluster.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
+
+/**
+ * A second is the default for an answer. These tests break servers in other ways than by slowness, and the machine that they run on may be so
+ * busy that a healthy server is without the processor for seconds.
+ */
+const PATIENCE = { timeoutMs: 20_000, ioTimeoutMs: 3_000, connectTimeoutMs: 3_000 };
+
+// only there to end a test that hangs
+vi.setConfig({ testTimeout: 180_000 });
 
 type Cleanup = () => Promise<unknown>;
 const cleanups: Cleanup[] = [];
@@ -52,20 +62,22 @@ export class Bench {
   }
 
   async open(options: Partial<ClientOptions> = {}): Promise<Client> {
-    const client = await createClient({ redis: this.cluster.redis.url, ...options });
+    const client = await patiently(() => createClient({ redis: this.cluster.redis.url, ...PATIENCE, ...options }));
     onEnd(() => client.quit());
     return client;
   }
 
   async operator(): Promise<Admin> {
-    const admin = await openAdmin({ redis: this.cluster.redis.url });
+    const admin = await patiently(() => openOperator(this.cluster));
     onEnd(() => admin.close());
     return admin;
   }
 
   /** A session of its own, for what neither a client nor an operator would do. */
   async session(): Promise<OpenSession> {
-    const open = await openManaged({ redis: this.cluster.redis.url, namespace: namespaceOf(undefined) });
+    const open = await patiently(() =>
+      openManaged({ ...PATIENCE, redis: this.cluster.redis.url, namespace: namespaceOf(undefined) }),
+    );
     onEnd(() => open.close());
     return open;
   }
@@ -84,11 +96,28 @@ export class Bench {
 export async function bench(options: ClusterOptions = {}): Promise<Bench> {
   const cluster = await LocalCluster.start(options);
   onEnd(() => cluster.stop());
-  const client = await createClient({ redis: cluster.redis.url, servers: cluster.servers });
+  const client = await patiently(() =>
+    createClient({ redis: cluster.redis.url, servers: cluster.servers, ...PATIENCE }),
+  );
   onEnd(() => client.quit());
-  const admin = await openAdmin({ redis: cluster.redis.url });
+  const admin = await patiently(() => openOperator(cluster));
   onEnd(() => admin.close());
   return new Bench(cluster, client, admin);
+}
+
+function openOperator({ redis }: LocalCluster): Promise<Admin> {
+  return openAdmin({ redis: redis.url, ioTimeoutMs: PATIENCE.ioTimeoutMs });
+}
+
+/** Opens it, again and again while Redis, which runs, has no processor to answer in time. */
+async function patiently<T>(open: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
+    }
+  }
 }
 
 /** Resolves when the condition holds; the test's own timeout ends it otherwise. */
