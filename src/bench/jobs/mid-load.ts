@@ -1,0 +1,83 @@
+/**
+ * A load over a change of the ring. Steady first; then the parent starts a copier, and what is measured is the time in phase D, when moving keys
+ * have two owners:
+ *
+ *     fill, warm up │ steady │ ... S, F ... │ D, measured │ S
+ *                            └─► "steady" to the parent, which starts the copier
+ */
+import { TIMEOUT_MS } from "../clients/clients.ts";
+import { openRingshift } from "../clients/ringshift.ts";
+import { type Cost, Meter, type ServerPids } from "../measure/meter.ts";
+import { SocketWatch } from "../measure/sockets.ts";
+import type { Measure } from "../measure/stats.ts";
+import { fillCluster } from "./fill.ts";
+import { type LaneRun, operationOf, runLanes } from "./load.ts";
+import type { Kind } from "./workloads.ts";
+
+export interface MidTask {
+  readonly job: "mid";
+  readonly servers: readonly string[];
+  readonly redis: string;
+  readonly pids: ServerPids;
+  readonly kind: Kind;
+  readonly keys: number;
+  readonly valueBytes: number;
+  readonly inFlight: number;
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+}
+
+/** First with `steady`, then with `mid`. */
+export interface MidAnswer {
+  readonly steady?: Measure;
+  readonly mid?: Measure;
+}
+
+export async function loadMidway(task: MidTask, report: (answer: MidAnswer) => void): Promise<MidAnswer> {
+  const { inFlight, pids } = task;
+  await fillCluster({ ...task, job: "fill" });
+  const bench = await openRingshift(task);
+  const operation = operationOf(task, bench, "");
+  const sockets = new SocketWatch([]);
+  let next = 0;
+  const lanes = async (running: (now: number) => boolean) => {
+    const run = await runLanes(operation, inFlight, running, next);
+    next = run.next;
+    return run;
+  };
+  const forSeconds = (seconds: number) => {
+    const until = performance.now() + seconds * 1000;
+    return lanes((now) => now < until);
+  };
+  await forSeconds(task.warmUpSeconds);
+  const meter = new Meter(pids, sockets);
+  const steady = await forSeconds(task.seconds);
+  report({ steady: measureOf(steady, meter.stop()) });
+
+  const inD = () => bench.client.topology().phase === "D";
+  const deadline = performance.now() + TIMEOUT_MS;
+  await lanes((now) => !inD() && now < deadline);
+  if (!inD()) throw new Error(`no keys began to move within ${TIMEOUT_MS} ms`);
+  const midMeter = new Meter(pids, sockets);
+  const mid = await lanes(inD);
+  const measure = measureOf(mid, midMeter.stop());
+  await bench.close();
+  return { mid: measure };
+}
+
+function measureOf({ ops, latencies, wrong }: LaneRun, cost: Cost): Measure {
+  const figures = cost.figures(ops);
+  return {
+    opsPerSecond: ops / cost.seconds,
+    cpuMicrosPerOp: figures.cpuMicrosPerOp!,
+    p50Micros: latencies.percentile(0.5),
+    p99Micros: latencies.percentile(0.99),
+    p999Micros: latencies.percentile(0.999),
+    ...figures,
+    bytesOutPerOp: null,
+    bytesInPerOp: null,
+    packetsPerOp: null,
+    wrong,
+    measuredSeconds: cost.seconds,
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Throughput and latency while keys move: three servers become four under load, by a copier in a process of its own on the servers' cores, once
+ * at a stated rate and once unbounded. Steady is the same process, seconds before.
+ */
+import { ask, startChild } from "../child.ts";
+import type { MidAnswer, MidTask } from "../jobs/mid-load.ts";
+import { type Kind, OURS } from "../jobs/workloads.ts";
+import type { Measure, Round } from "../measure/stats.ts";
+import { summariseRounds } from "../report/results.ts";
+import type { Outcome, Part, PartOptions } from "./part.ts";
+import { startServers } from "./servers.ts";
+
+export const STEADY = "ringshift-steady";
+/** Keys a second of the bounded copier. */
+export const COPIER_RATE = 10_000;
+
+const KEYS = 200_000;
+const QUICK_KEYS = 5_000;
+const NODES = 3;
+
+interface Way {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly rate: number | undefined;
+}
+
+const WAYS: readonly Way[] = [
+  { name: "mid-migration-mix", kind: "mix", rate: COPIER_RATE },
+  { name: "mid-migration-mix-unbounded", kind: "mix", rate: undefined },
+  { name: "mid-migration-get", kind: "get", rate: COPIER_RATE },
+];
+
+export const MID_MIGRATIONS: readonly Part[] = WAYS.map((way) => ({
+  names: [way.name],
+  steps: ({ rounds }) => rounds,
+  run: (options) => runWay(way, options),
+}));
+
+async function runWay(way: Way, options: PartOptions): Promise<Outcome> {
+  const rounds: Round[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    const measures = await oneChange(way, options);
+    options.progress.step(`${way.name} round ${round + 1}`, measures[OURS]);
+    rounds.push(measures);
+  }
+  return summariseRounds(way.name, rounds);
+}
+
+async function oneChange({ kind, rate }: Way, options: PartOptions): Promise<Record<string, Measure>> {
+  const { pinning, quick, warmUpSeconds, seconds } = options;
+  const cluster = await startServers(NODES, pinning);
+  try {
+    const joining = await cluster.add();
+    const { servers, redis, pids } = cluster;
+    const load: MidTask = {
+      job: "mid",
+      ...{ servers, redis, pids, kind, valueBytes: 100, inFlight: 64 },
+      keys: quick ? QUICK_KEYS : KEYS,
+      ...{ warmUpSeconds, seconds: 2 * seconds },
+    };
+    const child = startChild<MidAnswer>(load, pinning.client);
+    const { steady } = await child.next();
+    const change = { kind: "add-node", nodes: [{ address: joining.address }] } as const;
+    const copying = ask<Measure>(
+      { job: "copy", redis, servers: [...servers, joining.address], pids, change, rate },
+      pinning.servers,
+    );
+    const [{ mid }, copier] = await Promise.all([child.next(), copying]);
+    const keysPerSecond = { copierKeysPerSecond: copier.opsPerSecond, copierCpuMicrosPerKey: copier.cpuMicrosPerOp };
+    return { [OURS]: { ...mid!, ...keysPerSecond }, [STEADY]: steady! };
+  } finally {
+    await cluster.stop();
+  }
+}
