@@ -25,6 +25,7 @@ export type { DiscoveryOptions } from "./discovery/options.ts";
 export type { DiscoveryEvent } from "./discovery/watch.ts";
 export { ERROR_CODES, type ErrorCode, isRingshiftError, RingshiftError } from "./errors.ts";
 export type { Credentials, ServerAccess } from "./memcached/access.ts";
+export { keyOfBytes } from "./memcached/key.ts";
 export type { AbortReport } from "./migration/abort.ts";
 export { Admin, type AdminOptions, openAdmin } from "./migration/admin.ts";
 export type { Change, NewNode } from "./migration/change.ts";

@@ -1,7 +1,7 @@
 /** Keys with blanks, control characters and NUL (`binaryKeys: "base64"`): every command, and a change of the ring that moves them. */
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Client, createClient, openAdmin } from "../../src/index.ts";
+import { type Client, createClient, keyOfBytes, openAdmin } from "../../src/index.ts";
 import { LocalCluster, startMemcached } from "../../src/testing/index.ts";
 import { answerEmpty, ScriptedServer } from "../../src/testing/scripted-server.ts";
 import { movingCluster, movingKeys, type TestCluster } from "../features/support.ts";
@@ -229,6 +229,26 @@ test("a copier moves them: every value, flag and TTL, both ways", async () => {
     expect((await cache.getMeta(keys[30]!))!.ttl).toBeGreaterThan(4900);
     expect((await cache.getMeta(keys[3]!))!.ttl).toBeUndefined();
     expect(await admin.verify({ full: true })).toMatchObject({ clean: true, keys: 500 });
+  } finally {
+    await Promise.all([cache.quit(), admin.close()]);
+    await cluster.stop();
+  }
+});
+
+test("keys of bytes that are no UTF-8 are listed, moved and found like all others", async () => {
+  const cluster = await LocalCluster.start({ memcached: 2 });
+  const cache = await createClient({ redis: cluster.redis.url, servers: cluster.servers });
+  const admin = await openAdmin({ redis: cluster.redis.url });
+  try {
+    const keys = Array.from({ length: 200 }, (_, i) =>
+      keyOfBytes(Buffer.from([0xff, 0x80 + (i % 64), 0x30 + (i >> 6)])),
+    );
+    await cache.setMulti(keys.map((key, i) => [key, i] as const));
+    const joining = await cluster.addMemcached();
+    const report = await admin.apply({ kind: "add-node", nodes: [{ address: joining.address }] });
+    expect(report.moved).toBeGreaterThan(0);
+    expect([...(await cache.getMulti(keys)).values()]).toEqual(keys.map((_, i) => i));
+    expect(await admin.verify({ full: true })).toMatchObject({ clean: true, keys: 200 });
   } finally {
     await Promise.all([cache.quit(), admin.close()]);
     await cluster.stop();

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { stats } from "../../src/memcached/admin.ts";
+import { keyOfBytes } from "../../src/memcached/key.ts";
 import { useDataPort } from "./support.ts";
 
 const port = useDataPort();
@@ -45,6 +46,17 @@ describe("one key", () => {
     }
   });
 
+  test("takes any other bytes that memcached takes", async () => {
+    for (const target of ["/%ff", "/%C3%28", "/a%80%FEb", "/%ed%a0%80"]) {
+      expect((await post(target, target)).status).toBe(201);
+      expect(await json(await port.send("GET", target))).toEqual({ value: target });
+      const bytes = Buffer.from(unescape(target.slice(1)), "latin1");
+      expect(await port.cache.client.get(keyOfBytes(bytes))).toBe(target);
+      expect((await port.send("DELETE", target)).status).toBe(204);
+    }
+    expect((await port.send("GET", "/%ff%00")).status).toBe(400);
+  });
+
   test("answers HEAD without a body", async () => {
     await post("/head", "12345");
     const response = await port.send("HEAD", "/head");
@@ -80,7 +92,7 @@ describe("bad requests", () => {
       ["/a%5c..%5cb", 400],
       ["//", 400],
       ["/a\\b", 400],
-      ["/%ff", 400],
+      ["/%f", 400],
       ["/%", 400],
       ["/%zz", 400],
       [`/${"k".repeat(251)}`, 400],

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { isRingshiftError } from "../../src/errors.ts";
-import { isTextKey, keyFits, toWireKey } from "../../src/memcached/key.ts";
+import { isTextKey, keyFits, keyOfBytes, toWireKey } from "../../src/memcached/key.ts";
 
 function refusal(prefix: string, key: unknown): string {
   try {
@@ -22,6 +22,17 @@ test("an ASCII key is its own wire form, the prefix in front", () => {
 test("other text goes as its UTF-8 bytes, one char each", () => {
   expect(toWireKey("", "é")).toBe("\xc3\xa9");
   expect(toWireKey("é", "😀")).toBe("\xc3\xa9\xf0\x9f\x98\x80");
+});
+
+test("a key of bytes is text where they are UTF-8, else goes as the bytes", () => {
+  expect(keyOfBytes(Buffer.from("é"))).toBe("é");
+  const odd = keyOfBytes(Buffer.from("a\xff\xfeb", "latin1"));
+  expect(toWireKey("", odd)).toBe("a\xff\xfeb");
+  expect(toWireKey("é:", odd)).toBe("\xc3\xa9:a\xff\xfeb");
+  expect(refusal("", keyOfBytes(Buffer.from("\xff\r\n", "latin1")))).toContain("0x0d at position 1");
+  expect(refusal("", keyOfBytes(Buffer.alloc(251, 0xff)))).toContain("251 bytes");
+  const mark = odd.slice(0, odd.indexOf(":") + 1);
+  for (const forged of ["", "abc", "\xc3\xa9", "\u0100\xff"]) expect(refusal("", mark + forged)).toContain("neither");
 });
 
 test("the limit of 250 counts bytes with the prefix", () => {

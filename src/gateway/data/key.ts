@@ -1,9 +1,9 @@
 /**
- * The key in a path: one segment, percent-encoded UTF-8. Whatever could be read in two ways on its way here (by a proxy, a browser, a
+ * The key in a path: one segment, percent-encoded; UTF-8 or any other bytes. Whatever could be read in two ways on its way here (by a proxy, a browser, a
  * client's URL class) is refused before any server command: `/` and `\` unencoded, segments `.` and `..` in any spelling.
  */
 import { RingshiftError } from "../../errors.ts";
-import { MAX_KEY_BYTES } from "../../memcached/key.ts";
+import { keyOfBytes, MAX_KEY_BYTES } from "../../memcached/key.ts";
 
 /** Three characters an encoded byte, and the slash before it. */
 const MAX_PATH = 1 + 3 * MAX_KEY_BYTES;
@@ -28,11 +28,9 @@ export function keyOf(target: string): string {
 
 function decode(segment: string): string {
   if (!segment.includes("%")) return segment;
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    throw invalid("is not percent-encoded UTF-8");
-  }
+  if (/%(?![\da-f]{2})/i.test(segment)) throw invalid("has a % without two hexadecimal digits: write % as %25");
+  const bytes = segment.replace(/%(..)/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
+  return keyOfBytes(Buffer.from(bytes, "latin1"));
 }
 
 /** The key itself stays out of the message: it may be anything. */
