@@ -82,7 +82,7 @@ async function attempts<T>(
   let failures = 0;
   for (let tries = 0; ; tries++) {
     const first = tries === 0 ? begun : undefined;
-    if (call.abandoned && first === undefined) throw outOfTime(call.key, undefined);
+    if (call.abandoned && first === undefined) throw outOfTime(session, call.key, undefined);
     const view = first?.view ?? session.enter();
     let moving = false;
     let dead: NodeRecord | undefined;
@@ -108,7 +108,7 @@ async function attempts<T>(
     if (dead === undefined && isIoFailure(cause)) {
       if (++failures >= MAX_IO_FAILURES || isKnownDown(session, view, call, cause)) throw withKey(cause, call.key);
     }
-    if (session.clock.now() > deadline) throw outOfTime(call.key, cause);
+    if (session.clock.now() > deadline) throw outOfTime(session, call.key, cause);
     if (dead !== undefined) await Promise.race([view.superseded, session.clock.sleep(DEAD_POLL_MS)]);
     else await beforeNext(session, view, moving, tries);
   }
@@ -171,8 +171,10 @@ function withKey(error: RingshiftError, key: string): RingshiftError {
   return new RingshiftError(error.code, error.message, { node: error.node, key, cause: error.cause });
 }
 
-function outOfTime(key: string, cause: unknown): RingshiftError {
-  if (isRingshiftError(cause)) return withKey(cause, key);
+/** A process that was stopped finds its question to Redis timed out, which says nothing of Redis: that is its own time that is up. */
+function outOfTime(session: Session, key: string, cause: unknown): RingshiftError {
+  const ofRedis = isRingshiftError(cause, "REDIS_UNREACHABLE") && !session.redisDown;
+  if (isRingshiftError(cause) && !ofRedis) return withKey(cause, key);
   return new RingshiftError(
     "TIMEOUT",
     `The operation on ${JSON.stringify(key)} did not finish in time; nothing was written.`,

@@ -9,7 +9,7 @@ import { isRingshiftError } from "../../errors.ts";
 import type { Cache, Item } from "../cache.ts";
 import type { ClusterHeaders } from "../cluster-headers.ts";
 import { HttpProblem, problemResponse } from "../http/problem.ts";
-import { type Env, type Handler, targetOf } from "../http/request.ts";
+import { type Env, type Handler, headerOf, targetOf } from "../http/request.ts";
 import { refuseOtherSites } from "../http/same-origin.ts";
 import { negotiate } from "./accept.ts";
 import { batch } from "./batch.ts";
@@ -55,7 +55,7 @@ async function answer(options: DataAppOptions, request: Request, env: Env | unde
   const { method } = request;
   if (method === "GET" || method === "HEAD") {
     if (isRoot(target)) return method === "GET" ? answerBatch(options, cache, request, target) : notAllowed();
-    return read(options, cache, request, keyOf(target));
+    return read(options, cache, request, env, keyOf(target));
   }
   refuseOtherSites(request);
   if (method === "POST" && isRoot(target)) return answerBatch(options, cache, request, target);
@@ -75,7 +75,13 @@ async function answer(options: DataAppOptions, request: Request, env: Env | unde
   }
 }
 
-async function read(options: DataAppOptions, cache: Cache, request: Request, key: string): Promise<Response> {
+async function read(
+  options: DataAppOptions,
+  cache: Cache,
+  request: Request,
+  env: Env | undefined,
+  key: string,
+): Promise<Response> {
   const { item, index } = await cache.read(key);
   const headers = options.headers.for(index);
   if (item === undefined) return problemResponse(miss(), headers);
@@ -83,10 +89,10 @@ async function read(options: DataAppOptions, cache: Cache, request: Request, key
   headers["cache-control"] = "no-cache";
   headers.vary = "accept";
   if (item.ttl !== undefined) headers["x-cacheserver-ttl"] = String(item.ttl);
-  if (alreadyHas(request.headers.get("if-none-match"), headers.etag)) {
+  if (alreadyHas(headerOf(request, env, "if-none-match"), headers.etag)) {
     return new Response(null, { status: 304, headers });
   }
-  const entity = formOf(item, request.headers.get("accept"), headers);
+  const entity = formOf(item, headerOf(request, env, "accept"), headers);
   if (request.method === "HEAD") headers["content-length"] = String(Buffer.byteLength(entity.body));
   headers["content-type"] = entity.type;
   return new Response(request.method === "HEAD" ? null : bodyOf(entity), { headers });

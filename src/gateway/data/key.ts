@@ -5,6 +5,8 @@
 import { RingshiftError } from "../../errors.ts";
 import { keyOfBytes, MAX_KEY_BYTES } from "../../memcached/key.ts";
 
+/** A key that stands in its path as it is; without dots, which could be a segment `..`. */
+const PLAIN = /^[\w~!$&'()*+,;=:@-]{1,250}$/;
 /** Three characters an encoded byte, and the slash before it. */
 const MAX_PATH = 1 + 3 * MAX_KEY_BYTES;
 
@@ -16,6 +18,7 @@ const MAX_PATH = 1 + 3 * MAX_KEY_BYTES;
 export function keyOf(target: string): string {
   const end = target.indexOf("?");
   const segment = target.slice(1, end === -1 ? undefined : end);
+  if (PLAIN.test(segment)) return segment;
   if (segment.length >= MAX_PATH) throw invalid(`is longer than ${MAX_KEY_BYTES} bytes`);
   if (/[^\x21-\x7e]/.test(segment)) throw invalid("holds a character that has to be percent-encoded");
   if (/[/\\#]/.test(segment)) throw invalid("is one path segment: write / as %2F, \\ as %5C, # as %23");

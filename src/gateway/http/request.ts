@@ -21,6 +21,12 @@ export function targetOf(request: Request, env: Env | undefined): string {
   return path.startsWith("/") ? path : `/${path}`;
 }
 
+/** A request header that every read looks at: Node's own, where there is one, without a `Headers` object for it. */
+export function headerOf(request: Request, env: Env | undefined, name: "accept" | "if-none-match"): string | null {
+  const headers = env?.incoming?.headers;
+  return headers === undefined ? request.headers.get(name) : (headers[name] ?? null);
+}
+
 /**
  * The body, whole, of at most `limit` bytes.
  * @throws RingshiftError VALUE_TOO_LARGE; HttpProblem INVALID_OPTION for a body that broke off
