@@ -5,6 +5,7 @@ export const BROWSER_TESTS = ["tests/gateway/dashboard.test.ts"];
 
 export const shared = {
   globalSetup: ["tests/support/global-setup.ts"],
+  setupFiles: ["tests/support/own-settings.ts"],
   // Real servers and child processes on few cores: files one after another, no hidden retry.
   fileParallelism: false,
   retry: 0,

@@ -12,7 +12,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** A run of the program; `RINGSHIFT_*` of the test's own environment do not reach it. */
+/** A run of the program. */
 export class Run {
   readonly child: ChildProcessWithoutNullStreams;
   readonly #closed: Promise<unknown>;
@@ -20,8 +20,7 @@ export class Run {
   #changed = () => {};
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("RINGSHIFT_"));
-    this.child = spawn(process.execPath, [MAIN, ...args], { env: { ...Object.fromEntries(inherited), ...env } });
+    this.child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env } });
     this.#closed = once(this.child, "close");
     for (const stream of ["stdout", "stderr"] as const) {
       this.child[stream].on("data", (chunk: Buffer) => {

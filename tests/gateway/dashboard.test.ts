@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 240_000 });
 
 const KEYS = 6_000;
 /** A folder: the screenshots of the documentation are made there. */
-const SCREENSHOTS = process.env.RINGSHIFT_SCREENSHOTS;
+const SCREENSHOTS = process.env.SCREENSHOTS;
 
 let cluster: LocalCluster;
 let served: Served;
