@@ -2,7 +2,7 @@
  * The embedded client, and beside it the one read that HTTP needs and the client does not have: value, CAS and remaining TTL in one
  * round trip. Both work over one session.
  *
- *   read ─► key not moving, fence stands ─► the reply           (one command, one promise)
+ *   read ─► key not moving, fence stands ─► the reply           (one command, no promise)
  *              └─ anything else ─► operate, rules V R P         (as every client command)
  */
 import { Client } from "../client/client.ts";
@@ -74,23 +74,36 @@ export class Cache {
 
   /** @throws RingshiftError as `Client.get` */
   read(key: string): Promise<Reading> {
+    return new Promise((resolve, reject) => this.readInto(key, resolve, reject));
+  }
+
+  /**
+   * `read` for who has no use for a promise. One of the two is called, once, and not from inside.
+   * @throws RingshiftError INVALID_KEY; all others go to `onFailure`
+   */
+  readInto(key: string, onReading: (reading: Reading) => void, onFailure: (error: unknown) => void): void {
     const { session } = this.#open;
     const wire = toWireKey(session.namespace.keyPrefix, key);
     const hash = session.view.hashOf(wire);
     const route = session.view.route(wire, hash);
-    if (route.moving || route.careful) return this.#readByRules(key, wire, hash);
+    const byRules = () => void this.#readByRules(key, wire, hash).then(onReading, onFailure);
+    if (route.moving || route.careful) {
+      byRules();
+      return;
+    }
     const link = this.#open.pool.link(route.node);
     const view = session.enter();
-    return new Promise((resolve, reject) => {
-      link.submit([metaGet(wire, READ_FLAGS)], undefined, (failure, result) => {
-        session.leave(view);
-        try {
-          const reading = failure === undefined ? readingOf(route, result!) : undefined;
-          resolve(reading ?? this.#readByRules(key, wire, hash));
-        } catch (error) {
-          reject(error);
-        }
-      });
+    link.submit([metaGet(wire, READ_FLAGS)], undefined, (failure, result) => {
+      session.leave(view);
+      let reading: Reading | undefined;
+      try {
+        reading = failure === undefined ? readingOf(route, result!) : undefined;
+      } catch (error) {
+        onFailure(error);
+        return;
+      }
+      if (reading === undefined) byRules();
+      else onReading(reading);
     });
   }
 

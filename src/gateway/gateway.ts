@@ -25,6 +25,7 @@ import { Changes } from "./changes.ts";
 import { ClusterHeaders } from "./cluster-headers.ts";
 import { Configured, toNewNode } from "./configured.ts";
 import { createDataApp } from "./data/app.ts";
+import { createDirectReads } from "./data/direct-read.ts";
 import { EntryCounter } from "./entry-counter.ts";
 import { EventLog } from "./event-log.ts";
 import { listen } from "./http/listen.ts";
@@ -74,12 +75,12 @@ async function open(options: GatewayOptions, closers: Closers): Promise<Gateway>
   const parts = await openParts(options, closers);
   const { configured, observer, changes, log } = parts;
   let draining = false;
-  const dataApp = createDataApp({
+  const dataOptions = {
     cache: () => parts.cache.current,
     headers: headersOf(parts),
     maxBody: data.maxBodyBytes,
     onAnswer: answerCounter(parts, options.logger),
-  });
+  };
   const adminParts = {
     ...parts,
     namespace: options.loaded.settings.namespace,
@@ -90,7 +91,11 @@ async function open(options: GatewayOptions, closers: Closers): Promise<Gateway>
   const guards = { host: adminAt.host, token: options.token, requestsPerSecond: adminAt.requestsPerSecond };
   const adminApp = createAdminApp(adminParts, guards);
 
-  const dataPort = await listen(dataApp, { ...data, name: "data" });
+  const dataPort = await listen(createDataApp(dataOptions), {
+    ...data,
+    name: "data",
+    direct: createDirectReads(dataOptions),
+  });
   closers.push(() => dataPort.close(0));
   const adminPort = await listen((request, env) => adminApp.app.fetch(request, env), { ...adminAt, name: "admin" });
   closers.push(() => adminPort.close(0));

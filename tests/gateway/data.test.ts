@@ -37,6 +37,12 @@ describe("one key", () => {
     expect(await json(await port.send("GET", "/shared"))).toEqual({ value: "AP8=", encoding: "base64" });
   });
 
+  test("is a JSON number of all its digits where another client stored a bigint", async () => {
+    await port.cache.client.set("big", 2n ** 63n);
+    expect(await (await port.send("GET", "/big")).text()).toBe('{"value":9223372036854775808}');
+    expect(await (await port.send("GET", "/?key=big")).text()).toContain('{"value":9223372036854775808}');
+  });
+
   test("takes any UTF-8 key that memcached takes, percent-encoded", async () => {
     for (const key of ["schlüssel/ö", "a:b;c=d", "__proto__", "%", "日本語", `"quoted"`, "k".repeat(250)]) {
       const target = `/${encodeURIComponent(key)}`;

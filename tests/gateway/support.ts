@@ -2,7 +2,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { type Cache, openCache } from "../../src/gateway/cache.ts";
 import { ClusterHeaders } from "../../src/gateway/cluster-headers.ts";
-import { createDataApp } from "../../src/gateway/data/app.ts";
+import { createDataApp, type DataAppOptions } from "../../src/gateway/data/app.ts";
 import { EntryCounter } from "../../src/gateway/entry-counter.ts";
 import type { Env, Handler } from "../../src/gateway/http/request.ts";
 import { initCluster } from "../../src/migration/init-cluster.ts";
@@ -17,6 +17,8 @@ export interface DataPort {
   readonly counter: EntryCounter;
   /** Indexes that count as down. */
   readonly down: Set<number>;
+  /** What the handler was made of. */
+  readonly options: DataAppOptions;
   readonly handler: Handler;
   /** A request whose target goes as written, as from a socket. */
   send(
@@ -58,7 +60,8 @@ export function useDataPort(): DataPort {
     });
     port.cache = cache;
     port.counter = counter;
-    port.handler = createDataApp({ cache: () => cache, headers, maxBody: 4 * 2 ** 20 });
+    port.options = { cache: () => cache, headers, maxBody: 4 * 2 ** 20 };
+    port.handler = createDataApp(port.options);
     port.send = async (method, target, { body, headers = {} } = {}) => {
       const length: Record<string, string> =
         body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };

@@ -6,16 +6,15 @@
  * A function from Request to Response: it needs no port.
  */
 import { isRingshiftError } from "../../errors.ts";
-import type { Cache, Item } from "../cache.ts";
+import type { Cache } from "../cache.ts";
 import type { ClusterHeaders } from "../cluster-headers.ts";
+import { responseOf, withoutBody } from "../http/answer.ts";
 import { HttpProblem, problemResponse } from "../http/problem.ts";
 import { type Env, type Handler, headerOf, targetOf } from "../http/request.ts";
 import { refuseOtherSites } from "../http/same-origin.ts";
-import { negotiate } from "./accept.ts";
 import { batch } from "./batch.ts";
-import { documentOf, type Entity, entityOf } from "./entity.ts";
-import { alreadyHas, etagOf } from "./etag.ts";
 import { keyOf } from "./key.ts";
+import { miss, readAnswer } from "./read.ts";
 import { remove, store } from "./write.ts";
 
 export interface DataAppOptions {
@@ -29,11 +28,6 @@ export interface DataAppOptions {
 }
 
 const METHODS = "GET, HEAD, POST, PUT, DELETE";
-/** Stored bytes are anybody's: a browser must not run them as part of this origin. */
-const RAW_SECURITY = {
-  "x-content-type-options": "nosniff",
-  "content-security-policy": "sandbox; default-src 'none'",
-} as const;
 
 export function createDataApp(options: DataAppOptions): Handler {
   const { onAnswer } = options;
@@ -82,37 +76,10 @@ async function read(
   env: Env | undefined,
   key: string,
 ): Promise<Response> {
-  const { item, index } = await cache.read(key);
-  const headers = options.headers.for(index);
-  if (item === undefined) return problemResponse(miss(), headers);
-  headers.etag = etagOf(item.cas, item.incarnation, index);
-  headers["cache-control"] = "no-cache";
-  headers.vary = "accept";
-  if (item.ttl !== undefined) headers["x-cacheserver-ttl"] = String(item.ttl);
-  if (alreadyHas(headerOf(request, env, "if-none-match"), headers.etag)) {
-    return new Response(null, { status: 304, headers });
-  }
-  const entity = formOf(item, headerOf(request, env, "accept"), headers);
-  if (request.method === "HEAD") headers["content-length"] = String(Buffer.byteLength(entity.body));
-  headers["content-type"] = entity.type;
-  return new Response(request.method === "HEAD" ? null : bodyOf(entity), { headers });
-}
-
-/** The document or the raw value, as Accept has it. @throws HttpProblem NOT_ACCEPTABLE */
-function formOf(item: Item, accept: string | null, headers: Record<string, string>): Entity {
-  if (accept === null || accept === "*/*") return { type: "application/json", body: documentOf(item.value) };
-  const entity = entityOf(item.value);
-  const form = negotiate(accept, entity.type, Buffer.isBuffer(item.value));
-  if (form === undefined) {
-    throw new HttpProblem(406, "NOT_ACCEPTABLE", `The value can be had as application/json or ${entity.type}.`);
-  }
-  if (form === "document") return { type: "application/json", body: documentOf(item.value) };
-  Object.assign(headers, RAW_SECURITY);
-  return entity;
-}
-
-function bodyOf({ body }: Entity): string | Uint8Array<ArrayBuffer> {
-  return typeof body === "string" ? body : (body as Uint8Array<ArrayBuffer>);
+  const reading = await cache.read(key);
+  const asked = { accept: headerOf(request, env, "accept"), ifNoneMatch: headerOf(request, env, "if-none-match") };
+  const answer = readAnswer(reading, options.headers, asked);
+  return responseOf(request.method === "HEAD" ? withoutBody(answer) : answer);
 }
 
 async function answerBatch(options: DataAppOptions, cache: Cache, request: Request, target: string): Promise<Response> {
@@ -145,10 +112,6 @@ function headersOfFailure(
 
 function isRoot(target: string): boolean {
   return target === "/" || target.startsWith("/?");
-}
-
-function miss(): HttpProblem {
-  return new HttpProblem(404, "NOT_FOUND", "There is no value under this key.");
 }
 
 function notAllowed(): never {

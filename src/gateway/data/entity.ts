@@ -53,12 +53,17 @@ export function toStored(body: Buffer, contentType: string | null): string | Buf
 export function entityOf(value: unknown): Entity {
   if (typeof value === "string") return { type: `${TEXT}; charset=utf-8`, body: value };
   if (Buffer.isBuffer(value)) return openEnvelope(value) ?? { type: OCTETS, body: value };
-  return { type: JSON_TYPE, body: JSON.stringify(value) };
+  return { type: JSON_TYPE, body: jsonOf(value) };
+}
+
+/** A bigint of another client is a JSON number of all its digits. */
+function jsonOf(value: unknown): string {
+  return typeof value === "bigint" ? String(value) : JSON.stringify(value);
 }
 
 /** The `{"value": ...}` of a stored value. Bytes go in base64 and say so. */
 export function documentOf(value: unknown): string {
-  if (!Buffer.isBuffer(value)) return `{"value":${JSON.stringify(value)}}`;
+  if (!Buffer.isBuffer(value)) return `{"value":${jsonOf(value)}}`;
   const entity = openEnvelope(value);
   if (entity === undefined) return JSON.stringify({ value: value.toString("base64"), encoding: "base64" });
   const bytes = entity.body as Buffer;

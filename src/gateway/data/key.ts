@@ -10,6 +10,12 @@ const PLAIN = /^[\w~!$&'()*+,;=:@-]{1,250}$/;
 /** Three characters an encoded byte, and the slash before it. */
 const MAX_PATH = 1 + 3 * MAX_KEY_BYTES;
 
+/** The key of a target that has nothing to decode and nothing to doubt; undefined: ask `keyOf`. */
+export function plainKeyOf(target: string): string | undefined {
+  const segment = target.slice(1);
+  return target.startsWith("/") && PLAIN.test(segment) ? segment : undefined;
+}
+
 /**
  * The key that a request target names. Its bytes are the client's to check.
  * @param target path and query, as sent

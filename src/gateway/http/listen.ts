@@ -1,10 +1,10 @@
 /** A listening port with limits on slow and idle connections, and an end that lets requests in flight finish. */
 import { once } from "node:events";
-import type { Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { getRequestListener } from "@hono/node-server";
 import { RingshiftError } from "../../errors.ts";
-import type { Env, Handler } from "./request.ts";
+import type { DirectHandler, Env, Handler } from "./request.ts";
 
 /** Request line and headers, in bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -18,12 +18,22 @@ const KEEP_ALIVE_MS = 30_000;
 const CHECK_MS = 2_000;
 const SWEEP_MS = 20;
 
+const LIMITS = {
+  maxHeaderSize: MAX_HEADER_BYTES,
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  connectionsCheckingInterval: CHECK_MS,
+} as const;
+
 export interface ListenOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
   /** How it stands in messages: "data", "admin". */
   readonly name: string;
+  /** Asked first. */
+  readonly direct?: DirectHandler | undefined;
 }
 
 export interface Listening {
@@ -36,18 +46,11 @@ export interface Listening {
 
 /** @throws RingshiftError INVALID_OPTION when the port cannot be had */
 export async function listen(handler: Handler, options: ListenOptions): Promise<Listening> {
-  const { host, port, name } = options;
-  const server = createAdaptorServer({
-    fetch: (request, env) => handler(request, env as unknown as Env),
-    hostname: host,
-    serverOptions: {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: CHECK_MS,
-    },
-  }) as Server;
+  const { host, port, name, direct } = options;
+  const general = getRequestListener((request, env) => handler(request, env as unknown as Env), { hostname: host });
+  const server = createServer(LIMITS, (incoming, outgoing) => {
+    if (direct?.(incoming, outgoing) !== true) void general(incoming, outgoing);
+  });
   server.listen(port, host);
   try {
     await once(server, "listening");

@@ -4,6 +4,7 @@
  * A code of `src/errors.ts` has one status here, and the table cannot forget one; what only HTTP knows has codes of its own below it.
  */
 import { ERROR_CODES, type ErrorCode, isRingshiftError } from "../../errors.ts";
+import { type Answer, responseOf } from "./answer.ts";
 
 /** Situations that only the HTTP side knows. */
 export const HTTP_CODES = {
@@ -100,9 +101,9 @@ export function problemOf(error: unknown): ProblemDocument {
 }
 
 /** The answer to a request that failed with `error`, with `headers` besides. */
-export function problemResponse(error: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+export function problemAnswer(error: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
   const problem = problemOf(error);
-  return new Response(JSON.stringify(problem), {
+  return {
     status: problem.status,
     headers: {
       "content-type": "application/problem+json",
@@ -112,7 +113,13 @@ export function problemResponse(error: unknown, headers: Readonly<Record<string,
       ...(error instanceof HttpProblem ? error.headers : {}),
       ...headers,
     },
-  });
+    body: JSON.stringify(problem),
+  };
+}
+
+/** `problemAnswer` as a `Response`. */
+export function problemResponse(error: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+  return responseOf(problemAnswer(error, headers));
 }
 
 function document(status: number, code: ProblemCode, detail: string, node?: string): ProblemDocument {

@@ -1,5 +1,5 @@
 /** What a handler gets to see of a request beyond the standard `Request`. */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { RingshiftError } from "../../errors.ts";
 import { HttpProblem } from "./problem.ts";
 
@@ -9,6 +9,9 @@ export interface Env {
 }
 
 export type Handler = (request: Request, env?: Env) => Response | Promise<Response>;
+
+/** Takes a request as Node has it, or leaves it (false) to the handler. */
+export type DirectHandler = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 
 /**
  * Path and query as they were sent. `Request.url` will not do: it has resolved `/a/../b` and `/%2e%2e/b` already, and would hide from us
