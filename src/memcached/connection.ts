@@ -129,6 +129,15 @@ export class Connection implements Carrier {
     this.#socket.uncork();
   }
 
+  /** What is written until `uncork` goes in one system call, or few. */
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
   /** Takes no further flush, and closes when the ones in flight are answered or have timed out. */
   finish(error: RingshiftError): void {
     this.#finishing = true;

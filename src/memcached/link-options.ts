@@ -36,6 +36,9 @@ export interface Carrier {
   readonly writable: boolean;
   /** Hands a flush to the socket. Every exchange in it is settled exactly once from here on. */
   write(flush: Flush): void;
+  /** What is written between the two may go together. */
+  cork?(): void;
+  uncork?(): void;
   /** Takes no further flush, and closes when the ones in flight are answered or have timed out. */
   finish(error: RingshiftError): void;
   /** Closes now; what is in flight fails with `error`, as sent. */

@@ -296,6 +296,8 @@ export class Link implements NodeLink {
     const isLate = (item: Pending): boolean => item.mayFlush?.() === false;
     const isStray = (item: Pending): boolean => item.on !== undefined && item.on.id !== connection.ref.id;
     const late = () => this.#unsent("TIMEOUT", "the topology could not be confirmed in time", undefined, true);
+    const several = this.#waiting >= MAX_FLUSH_COMMANDS; // then they share a system call
+    if (several) connection.cork?.();
     while (this.#queue.length > 0 && connection.writable) {
       const flush = packFlush(this.#queue, this.#fence);
       this.#waiting -= flush.tail === undefined ? flush.commands : flush.commands - 1;
@@ -313,6 +315,7 @@ export class Link implements NodeLink {
         connection.write(flush);
       }
     }
+    if (several) connection.uncork?.();
   }
 
   #onClosed(connection: Carrier, error: RingshiftError): void {

@@ -151,6 +151,11 @@ export class ReplyParser {
       this.#parseLongWord(bytes, start, stop);
       return;
     }
+    const bare = stop === start + 2 ? BARE.get(status) : undefined;
+    if (bare !== undefined) {
+      this.#onReply(bare);
+      return;
+    }
     const reply = newReply(status);
     if (status !== "VA") {
       this.#parseFlags(bytes, start + 2, stop, reply);
@@ -212,6 +217,11 @@ export class ReplyParser {
     const word = bytes.toString("latin1", start, wordEnd);
     const keepsMessage = LONG_WORDS.get(word);
     if (keepsMessage === undefined) throw this.#refuse("an unknown reply", bytes, start, stop);
+    const bare = keepsMessage ? undefined : BARE.get(word);
+    if (bare !== undefined) {
+      this.#onReply(bare);
+      return;
+    }
     const reply = newReply(word);
     if (keepsMessage && wordEnd < stop) reply.message = bytes.toString("latin1", wordEnd + 1, stop);
     this.#onReply(reply);
@@ -249,6 +259,13 @@ export class ReplyParser {
     return new RingshiftError("PROTOCOL_ERROR", `the server sent ${what}${excerpt}`);
   }
 }
+
+/** Replies that say nothing but their word are all the same: one object each. */
+const BARE: ReadonlyMap<string, Reply> = new Map(
+  ["HD", "EN", "NF", "NS", "EX", "MN", "STORED", "NOT_STORED", "EXISTS", "NOT_FOUND", "OK", "DELETED", "TOUCHED"].map(
+    (word) => [word, newReply(word)],
+  ),
+);
 
 /** Position of the next LF, or -1. Reply lines are a dozen bytes, which is fewer than a call of `indexOf` is worth. */
 function lineEnd(bytes: Buffer, from: number, length: number): number {

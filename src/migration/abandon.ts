@@ -15,8 +15,8 @@ import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import type { View } from "../protocol/view.ts";
 import { isDead, type NodeRecord, nodeByName, successor, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore } from "../topology/store.ts";
-import { ViewEnded } from "./copier.ts";
 import { requireDown } from "./dead.ts";
+import { ViewEnded } from "./patience.ts";
 
 const TRIES = 50;
 const POLL_MS = 20;

@@ -16,8 +16,8 @@ import { ask, requireFence } from "../protocol/validate.ts";
 import type { View } from "../protocol/view.ts";
 import type { Arc } from "../ring/index.ts";
 import { allNodes, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
-import { ViewEnded } from "./copier.ts";
 import { entriesOf } from "./entries.ts";
+import { ViewEnded } from "./patience.ts";
 import { arcsByPoint } from "./plan.ts";
 import type { LostArc, LostKeys } from "./progress.ts";
 

@@ -1,7 +1,10 @@
-/** A token bucket of at most a tenth of a second's worth. */
+/**
+ * A token bucket of at most some milliseconds' worth: enough to make up for a late timer. What a longer standstill has cost is not made up for, since
+ * a machine that kept the copier from its work is as busy with the servers.
+ */
 import type { Clock } from "../protocol/clock.ts";
 
-const BURST_S = 0.1;
+const BURST_S = 0.02;
 
 export class RateLimit {
   readonly #clock: Clock;

@@ -108,14 +108,11 @@ export class RedisStore implements OperatorStore {
 
   async *entries(generation: number, point: number): AsyncIterable<string[]> {
     const name = this.#namespace.keysOf(generation, point);
-    let cursor: string | Buffer = "0";
+    let cursor = "0";
     do {
-      const from: string | Buffer = cursor;
-      const [next, page]: [Buffer, Buffer[]] = await this.#do((redis) =>
-        redis.sscanBuffer(name, from, "COUNT", SCAN_COUNT),
-      );
-      cursor = next.toString("latin1");
-      if (page.length > 0) yield page.map((key) => key.toString("latin1"));
+      const { next, keys } = await this.#page(name, cursor);
+      cursor = next;
+      if (keys.length > 0) yield keys;
     } while (cursor !== "0");
   }
 
@@ -277,7 +274,23 @@ export class RedisStore implements OperatorStore {
     return { keys, args: [...counts, ...members] };
   }
 
-  #run(command: keyof typeof COMMANDS, keys: readonly string[], args: readonly (string | number | Buffer)[]) {
+  async #page(name: string, cursor: string): Promise<{ next: string; keys: string[] }> {
+    const [next, count, text] = (await this.#run("rsPageBuffer", [name], [cursor, SCAN_COUNT])) as [
+      Buffer,
+      number,
+      Buffer,
+    ];
+    const keys = count === 0 ? [] : text.toString("latin1").split("\n");
+    if (keys.length === count) return { next: next.toString("latin1"), keys };
+    const [after, each] = await this.#do((redis) => redis.sscanBuffer(name, cursor, "COUNT", SCAN_COUNT));
+    return { next: after.toString("latin1"), keys: each.map((key) => key.toString("latin1")) };
+  }
+
+  #run(
+    command: keyof typeof COMMANDS | "rsPageBuffer",
+    keys: readonly string[],
+    args: readonly (string | number | Buffer)[],
+  ) {
     return this.#do((redis) => {
       const call = (redis as unknown as Record<string, (...words: unknown[]) => Promise<unknown>>)[command]!;
       return call.call(redis, keys.length, ...keys, ...args);
@@ -317,6 +330,7 @@ const COMMANDS = {
   rsPublish: scripts.PUBLISH,
   rsRecord: scripts.RECORD,
   rsUnrecord: scripts.UNRECORD,
+  rsPage: scripts.PAGE,
   rsHeartbeat: scripts.HEARTBEAT,
   rsUnacknowledged: scripts.UNACKNOWLEDGED,
   rsLease: scripts.LEASE,

@@ -83,6 +83,16 @@ end
 return 1
 `;
 
+/**
+ * KEYS: a set. ARGV: cursor, count. A page of the set: its next cursor, how many keys, and the keys with line ends between, in one string:
+ * of a reply of many small strings each costs the client more than all else it does with a key. A key that has a line end in it shows by
+ * the number.
+ */
+export const PAGE = `
+local page = redis.call('SSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+return {page[1], #page[2], table.concat(page[2], '\\n')}
+`;
+
 /** KEYS: entry counts, then one set a point. From now on counts are kept; these are made anew. Answers how many of them were wrong. */
 export const RECOUNT = `
 redis.call('HSETNX', KEYS[1], '${COUNTING}', '')
