@@ -143,7 +143,7 @@ export class Core {
     if (typeof ttl !== "number" || !Number.isFinite(ttl) || ttl < 0) {
       throw new RingshiftError("INVALID_TTL", `The TTL is a number of seconds, 0 or more, not ${ttl}.`, { key });
     }
-    return exptimeOf(ttl, this.session.clock.epochSeconds());
+    return ttl === 0 ? 0 : exptimeOf(ttl, this.session.clock.epochSeconds());
   }
 
   /** Counts a read, and tells who listens. */

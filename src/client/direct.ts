@@ -103,19 +103,9 @@ export class DirectWay {
     return this.#bounded(call, this.#lanes.run(wire, hash, write, work));
   }
 
-  /** Sends for a call that has entered the route's view and holds its key. @throws RingshiftError CLOSED, NODE_ADDRESS */
-  submit<T>(
-    route: Route,
-    call: Call<T>,
-    commands: readonly Command[],
-    decide: Answer<T>,
-    resolve: (answer: T | Promise<T>) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const sent = new Sent(this, route, call, commands, decide, undefined, false);
-    sent.resolve = resolve;
-    sent.reject = reject;
-    this.link(route.node).enqueue(sent);
+  /** Sends what has entered its route's view and holds its key. @throws RingshiftError CLOSED, NODE_ADDRESS */
+  enqueue<T>(sent: Sent<T>): void {
+    this.link(sent.route.node).enqueue(sent);
   }
 
   /** The call is answered. */
@@ -188,7 +178,7 @@ export interface Decidable<T> {
 }
 
 /** A call on its way. One object that the link takes as it is: no closure, no copy. */
-class Sent<T> implements Pending, Decidable<T> {
+export class Sent<T> implements Pending, Decidable<T> {
   readonly commands: readonly Command[];
   readonly on = undefined;
   readonly bytes: number;
@@ -254,7 +244,8 @@ function executor(resolve: (answer: unknown) => void, reject: (error: unknown) =
   waiting.reject = reject;
 }
 
-function promiseOf<T>(sent: Sent<T>): Promise<T> {
+/** The answer to what is sent. */
+export function promiseOf<T>(sent: Sent<T>): Promise<T> {
   waiting = sent as Sent<unknown>;
   return new Promise(executor) as Promise<T>;
 }

@@ -18,6 +18,7 @@ import { Retry } from "../protocol/outcome.ts";
 import type { Route } from "../protocol/view.ts";
 import { late } from "./bound.ts";
 import type { Core } from "./core.ts";
+import { promiseOf, Sent } from "./direct.ts";
 import type { Call } from "./operate.ts";
 
 export class Storing {
@@ -42,7 +43,10 @@ export class Storing {
     if (route === undefined || !this.#fits(route, item)) return core.operate(call);
     if (this.#known(route)) return direct.send(route, call, [commandOf(call, item)], answerSet);
     if (core.session.redisDown) return core.operate(call);
-    return new Promise((resolve, reject) => this.#list(new Listing(core, route, call, item, resolve, reject)));
+    const listing = new Listing(core, route, call, [commandOf(call, item)]);
+    const answered = promiseOf(listing);
+    this.#list(listing);
+    return answered;
   }
 
   /** Small enough to be sent unasked. */
@@ -87,32 +91,16 @@ export class Storing {
   }
 }
 
-/** A set that waits for its key's entry. */
-class Listing {
-  readonly call: Call<true>;
+/** A set that waits for its key's entry, and is then sent. */
+class Listing extends Sent<true> {
   readonly #core: Core;
-  readonly #route: Route;
-  readonly #item: mutate.Item;
-  readonly #resolve: (answer: true | Promise<true>) => void;
-  readonly #reject: (error: unknown) => void;
   #askedAt = 0;
   /** Redis has answered, or the call is over. */
   answered = false;
 
-  constructor(
-    core: Core,
-    route: Route,
-    call: Call<true>,
-    item: mutate.Item,
-    resolve: (answer: true | Promise<true>) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(core: Core, route: Route, call: Call<true>, commands: readonly Command[]) {
+    super(core.direct, route, call, commands, answerSet, undefined, false);
     this.#core = core;
-    this.#route = route;
-    this.call = call;
-    this.#item = item;
-    this.#resolve = resolve;
-    this.#reject = reject;
   }
 
   /** @throws RingshiftError where the session refuses to go on */
@@ -122,25 +110,24 @@ class Listing {
     session.enter();
     lanes.begin(wire, hash, true);
     this.#askedAt = session.clock.coarse?.() ?? session.clock.now();
-    session.recorder.list(this.#route.view, wire, this.#route.point, this);
+    session.recorder.list(this.route.view, wire, this.route.point, this);
   }
 
   /** @param id of the document that Redis had then */
   listed(id: string | null): void {
     const { session, direct } = this.#core;
-    const { view } = this.#route;
+    const { view } = this.route;
     if (this.#ends()) return;
     if (id !== view.document.id) {
       this.#goOn(() => Promise.reject(new Retry()));
       return;
     }
     session.recorder.remember(session, view, this.call.wire, this.call.hash);
-    const { call } = this;
     try {
-      direct.submit(this.#route, call, [commandOf(call, this.#item)], answerSet, this.#resolve, this.#reject);
+      direct.enqueue(this);
     } catch (error) {
-      direct.ended(call, view);
-      this.#reject(error);
+      direct.ended(this.call, view);
+      this.reject(error);
     }
   }
 
@@ -151,7 +138,7 @@ class Listing {
       this.#goOn(() => Promise.reject(error));
     } else if (session.redisFailed(this.#askedAt)) {
       this.call.begun = true; // it is sent now, and its server marked
-      this.#goOn(() => this.call.attempt(this.#route));
+      this.#goOn(() => this.call.attempt(this.route));
     } else {
       this.#goOn(() => Promise.reject(new Retry(error)));
     }
@@ -160,19 +147,19 @@ class Listing {
   /** Its time is up, and nothing of it was sent; the key stays held until Redis answers or fails. */
   late(): void {
     this.call.abandoned = true;
-    this.#reject(late(this.call));
+    this.reject(late(this.call));
   }
 
   /** True when the call is over already: its entry stays, without a key. */
   #ends(): boolean {
     this.answered = true;
     if (!this.call.abandoned) return false;
-    this.#core.direct.ended(this.call, this.#route.view);
+    this.#core.direct.ended(this.call, this.route.view);
     return true;
   }
 
   #goOn(attempt: () => Promise<true>): void {
-    this.#resolve(this.#core.direct.continue(this.call, { view: this.#route.view, attempt }));
+    this.resolve(this.#core.direct.continue(this.call, { view: this.route.view, attempt }));
   }
 }
 

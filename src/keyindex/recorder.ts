@@ -9,7 +9,7 @@ import { isRingshiftError } from "../errors.ts";
 import { Retry } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import type { View } from "../protocol/view.ts";
-import type { TopologyStore } from "../topology/store.ts";
+import type { PointEntries, TopologyStore } from "../topology/store.ts";
 import { RecordedKeys } from "./recorded-keys.ts";
 
 /** `down`: Redis does not answer; the write has to mark the server's fence instead. */
@@ -24,7 +24,7 @@ export interface Waiter {
 
 interface Batch {
   readonly generation: number;
-  readonly points: Map<number, string[]>;
+  readonly entries: PointEntries[];
   readonly answered: Promise<string | null>;
   readonly waiters: Waiter[];
 }
@@ -34,6 +34,9 @@ interface Batch {
  * later, and in fewer calls.
  */
 const MAX_CALLS = 2;
+
+/** From so many keys on those of one point go together: fewer seldom have two, and a Map of them costs more than a set's name sent twice. */
+const GROUPED_FROM = 64;
 
 export class Recorder {
   readonly #store: TopologyStore;
@@ -107,35 +110,31 @@ export class Recorder {
 
   #add(generation: number, point: number, key: string): Batch {
     if (this.#batch?.generation !== generation) this.#batch = this.#newBatch(generation);
-    const { points } = this.#batch;
-    const keys = points.get(point);
-    if (keys === undefined) points.set(point, [key]);
-    else keys.push(key);
+    this.#batch.entries.push({ point, keys: [key] });
     return this.#batch;
   }
 
   #newBatch(generation: number): Batch {
-    const points = new Map<number, string[]>();
+    const entries: PointEntries[] = [];
     const waiters: Waiter[] = [];
-    const answered = this.#send(generation, points);
+    const answered = this.#send(generation, entries);
     answered.then(
       (id) => tell(waiters, (waiter) => waiter.listed(id)),
       (error: unknown) => tell(waiters, (waiter) => waiter.notListed(error)),
     );
-    return { generation, points, waiters, answered };
+    return { generation, entries, waiters, answered };
   }
 
-  async #send(generation: number, points: Map<number, string[]>): Promise<string | null> {
+  async #send(generation: number, entries: PointEntries[]): Promise<string | null> {
     await this.#turn();
     try {
       while (this.#calls >= MAX_CALLS) await this.#callEnded(); // one that failed fails this batch too, without a wait of its own
     } finally {
-      if (this.#batch?.points === points) this.#batch = undefined; // nobody joins it any more, failed or not
+      if (this.#batch?.entries === entries) this.#batch = undefined; // nobody joins it any more, failed or not
     }
     this.#calls++;
     try {
-      const entries = Array.from(points, ([point, keys]) => ({ point, keys }));
-      const id = await this.#store.record(generation, entries);
+      const id = await this.#store.record(generation, entries.length < GROUPED_FROM ? entries : byPoint(entries));
       this.#end((ended) => ended.resolve());
       return id;
     } catch (error) {
@@ -184,6 +183,16 @@ function tell(waiters: readonly Waiter[], how: (waiter: Waiter) => void): void {
       });
     }
   }
+}
+
+function byPoint(entries: readonly PointEntries[]): PointEntries[] {
+  const points = new Map<number, string[]>();
+  for (const { point, keys } of entries) {
+    const listed = points.get(point);
+    if (listed === undefined) points.set(point, [...keys]);
+    else listed.push(...keys);
+  }
+  return Array.from(points, ([point, keys]) => ({ point, keys }));
 }
 
 function endOfTurn(): Promise<void> {

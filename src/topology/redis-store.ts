@@ -3,6 +3,7 @@ import { Redis, type RedisOptions } from "ioredis";
 import { RingshiftError } from "../errors.ts";
 import { parseDocument, type TopologyDocument } from "./document.ts";
 import type { Namespace } from "./namespace.ts";
+import { bytes, pack, split } from "./packed.ts";
 import * as scripts from "./scripts.ts";
 import {
   type Control,
@@ -17,8 +18,6 @@ import {
   type Snapshot,
 } from "./store.ts";
 
-/** Keys of one RECORD call at most, so that no script holds Redis for long. */
-const MAX_KEYS_PER_CALL = 10_000;
 const SCAN_COUNT = 1_000;
 /** Default time of one command: what a client waits before it goes on without Redis. */
 const COMMAND_TIMEOUT_MS = 1_000;
@@ -70,8 +69,8 @@ export class RedisStore implements OperatorStore {
     let id: string | null = null;
     for (const part of split(entries)) {
       const names = [this.#namespace.topology, this.#namespace.countsOf(generation)];
-      const args = [this.#namespace.keysOf(generation, 0).slice(0, -1), pack(part)];
-      id = (await this.#run("rsRecord", names, args)) as string | null;
+      const packed = pack(part, (point) => this.#namespace.keysOf(generation, point));
+      id = (await this.#run("rsRecord", names, [packed])) as string | null;
     }
     return id;
   }
@@ -342,42 +341,6 @@ function connect(url: string, options: RedisOptions): Redis {
   const redis = new Redis(url, { ...options, retryStrategy, replyMapping: "legacy" as const });
   redis.on("error", () => {}); // every call that fails rejects by itself; reconnecting is ioredis' business
   return redis;
-}
-
-/** Bytes as they are on the wire: ioredis would send a string with chars above 0x7f as two bytes each. */
-function bytes(key: string): string | Buffer {
-  for (let i = 0; i < key.length; i++) if (key.charCodeAt(i) > 0x7f) return Buffer.from(key, "latin1");
-  return key;
-}
-
-/** The entries as RECORD reads them. */
-function pack(entries: readonly PointEntries[]): string | Buffer {
-  let text = "";
-  for (const { point, keys } of entries) {
-    text += `${point} ${keys.length} `;
-    for (const key of keys) text += `${key.length} ${key}`;
-  }
-  return bytes(text);
-}
-
-/** Parts of at most MAX_KEYS_PER_CALL keys. */
-function* split(entries: readonly PointEntries[]): Iterable<PointEntries[]> {
-  let part: PointEntries[] = [];
-  let size = 0;
-  for (const { point, keys } of entries) {
-    for (let from = 0; from < keys.length; ) {
-      const take = Math.min(keys.length - from, MAX_KEYS_PER_CALL - size);
-      part.push({ point, keys: keys.slice(from, from + take) });
-      from += take;
-      size += take;
-      if (size === MAX_KEYS_PER_CALL) {
-        yield part;
-        part = [];
-        size = 0;
-      }
-    }
-  }
-  if (part.length > 0) yield part;
 }
 
 /** The URL without its password, for messages. */

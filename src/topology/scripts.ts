@@ -39,27 +39,30 @@ end
 `;
 
 /**
- * KEYS: topology, entry counts. ARGV: what the sets' names begin with, then all entries in one: of each point `<point> <how many> ` and per key
- * `<bytes> <key>`. Two arguments instead of three a key: a new key's recording is mostly the packing and unpacking of arguments.
+ * KEYS: topology, entry counts. ARGV: all entries in one (packed.ts). Read by patterns (`<point> <how many> <bytes> <key>`), 24 keys
+ * of 24 sets cost Redis 4.3 µs each; by struct.unpack they cost 2.7, and 1.7 as a SADD each without a script, which could not count.
  * Answers the document's id. The counts change with the sets in one step (entry-counts.ts).
  */
 export const RECORD = `${COUNT}
-local packed = ARGV[2]
+local packed, take = ARGV[1], struct.unpack
 local at = 1
 while at <= #packed do
-  local _, head, point, n = string.find(packed, '^(%d+) (%d+) ', at)
-  local set = ARGV[1] .. point
-  local keys = {}
+  local set, n, key
+  set, n, key, at = take('>Hc0HHc0', packed, at)
   local added = 0
-  at = head + 1
-  for i = 1, n do
-    local _, last, size = string.find(packed, '^(%d+) ', at)
-    at = last + size + 1
-    keys[#keys + 1] = string.sub(packed, last + 1, at - 1)
-    if #keys == 4000 or i == tonumber(n) then
-      added = added + redis.call('SADD', set, unpack(keys))
-      keys = {}
+  if n == 1 then
+    added = redis.call('SADD', set, key)
+  else
+    local keys = {key}
+    for i = 2, n do
+      key, at = take('>Hc0', packed, at)
+      keys[#keys + 1] = key
+      if #keys == 4000 then
+        added = added + redis.call('SADD', set, unpack(keys))
+        keys = {}
+      end
     end
+    if #keys > 0 then added = added + redis.call('SADD', set, unpack(keys)) end
   end
   count(set, added)
 end

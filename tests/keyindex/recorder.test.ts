@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RingshiftError } from "../../src/errors.ts";
+import { EpochTable } from "../../src/keyindex/epoch-table.ts";
 import { RecordedKeys } from "../../src/keyindex/recorded-keys.ts";
 import { Recorder, type Waiter } from "../../src/keyindex/recorder.ts";
 import type { View } from "../../src/protocol/view.ts";
@@ -30,7 +31,7 @@ function waiter(told: string[], key: string): Waiter {
 }
 
 describe("batches", () => {
-  test("all keys of a turn go in one call, by point", async () => {
+  test("all keys of a turn go in one call", async () => {
     const { store, calls } = heldStore();
     const recorder = new Recorder(store);
     const told: string[] = [];
@@ -44,14 +45,27 @@ describe("batches", () => {
     await turn();
     expect(calls.map(({ entries }) => entries)).toStrictEqual([
       [
-        { point: 1, keys: ["a", "c"] },
+        { point: 1, keys: ["a"] },
         { point: 2, keys: ["b"] },
+        { point: 1, keys: ["c"] },
       ],
     ]);
     expect(told).toStrictEqual([]);
     calls[0]!.answer("id");
     await turn();
     expect(told).toStrictEqual(["a id", "b id", "c id"]);
+  });
+
+  test("many keys go by point", async () => {
+    const { store, calls } = heldStore();
+    const recorder = new Recorder(store);
+    const keys = Array.from({ length: 1000 }, (_, i) => `k${i}`);
+    for (const [i, key] of keys.entries()) recorder.list(view, key, i % 7, waiter([], key));
+    await turn();
+    await turn();
+    expect(calls.map(({ entries }) => entries)).toStrictEqual([
+      [0, 1, 2, 3, 4, 5, 6].map((point) => ({ point, keys: keys.filter((_, i) => i % 7 === point) })),
+    ]);
   });
 
   test("keys that come while two calls are under way wait for one of them to return, and go together", async () => {
@@ -87,6 +101,37 @@ describe("batches", () => {
     await turn();
     await turn();
     expect(calls.map(keysOf)).toStrictEqual([["a"], ["b"], ["d"]]);
+  });
+});
+
+describe("the table of epochs", () => {
+  test("is a Map, whatever the hashes", () => {
+    const step = fc.record({
+      key: fc.integer({ min: 0, max: 3000 }),
+      hash: fc.constantFrom(0, 1, 2, 7, 1 << 30, undefined),
+      epoch: fc.integer({ min: 0, max: 3 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 2500, size: "max" }), fc.nat(2500), (steps, resetAt) => {
+        const table = new EpochTable();
+        const plain = new Map<string, number>();
+        const hashes = new Map<string, number>(); // a key has one hash
+        for (const [i, { key, hash, epoch }] of steps.entries()) {
+          const name = `k${key}`;
+          if (!hashes.has(name)) hashes.set(name, hash ?? Math.imul(key, 0x9e3779b1) >>> 0);
+          if (i === resetAt) {
+            table.reset();
+            plain.clear();
+          }
+          expect(table.find(name, hashes.get(name)!)).toBe(plain.get(name));
+          table.note(name, hashes.get(name)!, epoch);
+          plain.set(name, epoch);
+        }
+        expect(table.size).toBe(plain.size);
+        for (const [name, epoch] of plain) expect(table.find(name, hashes.get(name)!)).toBe(epoch);
+      }),
+      { numRuns: 12 },
+    );
   });
 });
 
