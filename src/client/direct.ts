@@ -11,7 +11,7 @@ import { bytesOf, NO_REPLIES, type Pending } from "../memcached/flush.ts";
 import type { NodeLink } from "../memcached/link-options.ts";
 import type { LinkPool } from "../memcached/pool.ts";
 import type { ExchangeError } from "../memcached/transport.ts";
-import { Retry } from "../protocol/outcome.ts";
+import { Ambiguous, Retry } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import { fenceStands, requireAccepted, unanswered } from "../protocol/validate.ts";
@@ -24,7 +24,7 @@ import { type Begun, type Call, type OperateOptions, operate } from "./operate.t
 /** A reply that does not decide the operation: the full rule has to look. It proves that a write had no effect. */
 export const UNDECIDED: unique symbol = Symbol("undecided");
 
-/** What the replies mean. @throws RingshiftError as the full rule would */
+/** What the replies mean. @throws RingshiftError as the full rule would, Ambiguous */
 export type Answer<T> = (replies: readonly Reply[], route: Route, call: Call<T>) => T | typeof UNDECIDED;
 
 export class DirectWay {
@@ -222,6 +222,10 @@ export class Sent<T> implements Pending, Decidable<T> {
       try {
         answer = this.decide(result!.replies, route, call);
       } catch (error) {
+        if (error instanceof Ambiguous) {
+          this.resolve(way.operate(this, failure, result)); // it ends there as any write of unknown effect
+          return;
+        }
         way.ended(call, route.view, this.inLane);
         this.reject(error);
         return;

@@ -60,6 +60,7 @@ export async function set(session: Session, route: Route, item: Item): Promise<t
 /** Stores where nothing is. */
 export async function add(session: Session, route: Route, item: Item): Promise<boolean> {
   await arrive(session, route);
+  await ownsAbsence(session, route);
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const reply = await store(session, route, item, { mode: "E" });
     if (expect(route, reply, "HD", "NS") === "HD") return true;
@@ -70,6 +71,17 @@ export async function add(session: Session, route: Route, item: Item): Promise<b
     if (expect(route, over, "HD", "EX", "NF") === "HD") return true;
   }
   throw new Retry();
+}
+
+/**
+ * Rule T for what takes effect where nothing is. While Redis does not answer, a document of any age is sent under. A server that has left and come
+ * back since was emptied: an `add` finds nothing there, though its key has a value at its owner, and what it leaves would pass for the newer
+ * one when the key moves there. So the fence is asked first. @throws Retry when it is not the document's
+ */
+async function ownsAbsence(session: Session, route: Route): Promise<void> {
+  if (session.isFresh(route.view)) return;
+  const asked = await ask(session, route.view, route.node, [metaGet(session.namespace.fenceKey)]);
+  await requireAccepted(session, route, asked, false);
 }
 
 /** Stores where something is. */
@@ -100,15 +112,17 @@ export async function remove(session: Session, route: Route): Promise<boolean> {
 
 /**
  * Delete where no pull can be under way. The look in front tells a lease, which is no value, from one; what happens between the two is
- * microseconds of the same server, and can only cost a value that a loader was just storing.
+ * microseconds of the same server: a value that a loader was just storing goes with its lease.
  */
 export function removal(key: string): Command[] {
   return [metaGet(key, "f"), metaDelete(key)];
 }
 
-/** Of the replies to `removal`: there was a value to delete. */
+/** Of the replies to `removal`: there was a value to delete. @throws Ambiguous when what is deleted came between the two: a value or a lease */
 export function removed(route: Route, [look, done]: readonly Reply[]): boolean {
-  return expect(route, done!, "HD", "NF") === "HD" && look!.flags !== PLACEHOLDER_FLAGS;
+  if (expect(route, done!, "HD", "NF") === "NF") return false;
+  if (look!.status === "EN") throw new Ambiguous();
+  return look!.flags !== PLACEHOLDER_FLAGS;
 }
 
 /** Adds to, or subtracts from, a decimal value; undefined on a miss. @throws RingshiftError NOT_NUMERIC */
