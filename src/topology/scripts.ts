@@ -40,7 +40,7 @@ end
 
 /**
  * KEYS: topology, entry counts. ARGV: all entries in one (packed.ts). Read by patterns (`<point> <how many> <bytes> <key>`), 24 keys
- * of 24 sets cost Redis 4.3 µs each; by struct.unpack they cost 2.7, and 1.7 as a SADD each without a script, which could not count.
+ * of 24 sets cost Redis 4.4 µs each; by struct.unpack they cost 3.1, and 1.7 as a SADD each without a script, which could not count.
  * Answers the document's id. The counts change with the sets in one step (entry-counts.ts).
  */
 export const RECORD = `${COUNT}
