@@ -1,10 +1,12 @@
 /** Rows of the failure table: a fence is evicted, or goes with everything else when a server is flushed or restarts. */
 import { connect } from "node:net";
 import { expect, test } from "vitest";
+import { RingshiftError } from "../../src/errors.ts";
 import { stats } from "../../src/memcached/admin.ts";
 import { FENCE_KEY_PREFIX } from "../../src/memcached/key.ts";
 import type { Change } from "../../src/migration/change.ts";
-import { bench, Died, dieAt } from "./support.ts";
+import { GATE_MS } from "../../src/protocol/session.ts";
+import { bench, Died, dieAt, onEnd } from "./support.ts";
 
 const FENCE = `${FENCE_KEY_PREFIX}default`;
 
@@ -85,4 +87,22 @@ test("source restarted empty in D: its keys are misses, the change ends", async 
   await b.fill(1_000);
   expect(await b.wrong()).toEqual([]);
   expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 1_000 });
+});
+
+test("fence of a later epoch while Redis is down: an add is not sent to that server at all", async () => {
+  const b = await bench();
+  const client = await b.open({ timeoutMs: 4_000 });
+  await b.fill(20);
+  const { redis } = b.cluster;
+  await redis.kill("SIGSTOP");
+  onEnd(() => redis.kill("SIGCONT"));
+  const add = async (key: string) => client.add(key, "added");
+  expect(await add("before")).toBe(true); // without Redis, under the document's own fence
+  // as it stands on a server that has left the cluster, was emptied, and is joining again
+  for (const { address } of b.servers) {
+    expect(await tell(address, `ms ${FENCE} 19 T0\r\n99 0123456789abcdef`)).toBe("HD");
+  }
+  await new Promise((resolve) => setTimeout(resolve, GATE_MS));
+  await expect(add("new")).rejects.toBeInstanceOf(RingshiftError); // by its code the effect may be unknown; nothing was sent
+  for (const { address } of b.servers) expect(await tell(address, "mg new v")).toBe("EN");
 });
