@@ -25,7 +25,7 @@ export class ClusterHeaders {
   }
 
   /** The three headers that are the same for every key. The object is shared: read only. */
-  get shared(): Readonly<Record<string, string>> {
+  get #shared(): Readonly<Record<string, string>> {
     const { healthVersion, countsVersion } = this.#source;
     const { id, nodes } = this.#source.document();
     const made = `${id} ${healthVersion} ${countsVersion}`;
@@ -41,8 +41,8 @@ export class ClusterHeaders {
     return this.#headers;
   }
 
-  /** Those and the node that served the key. */
+  /** Those and the node that served the key; of a batch its nodes; empty: none had a part in the answer. */
   for(index: number | string): Record<string, string> {
-    return { "x-cacheserver-index": String(index), ...this.shared };
+    return { "x-cacheserver-index": String(index), ...this.#shared };
   }
 }

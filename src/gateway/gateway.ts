@@ -24,7 +24,7 @@ import { type CacheHolder, openCacheHolder } from "./cache-holder.ts";
 import { Changes } from "./changes.ts";
 import { ClusterHeaders } from "./cluster-headers.ts";
 import { Configured, toNewNode } from "./configured.ts";
-import { createDataApp } from "./data/app.ts";
+import { createDataApp, malformedAnswer } from "./data/app.ts";
 import { createDirectReads } from "./data/direct-read.ts";
 import { EntryCounter } from "./entry-counter.ts";
 import { EventLog } from "./event-log.ts";
@@ -95,6 +95,7 @@ async function open(options: GatewayOptions, closers: Closers): Promise<Gateway>
     ...data,
     name: "data",
     direct: createDirectReads(dataOptions),
+    malformed: malformedAnswer(dataOptions),
   });
   closers.push(() => dataPort.close(0));
   const adminPort = await listen((request, env) => adminApp.app.fetch(request, env), { ...adminAt, name: "admin" });

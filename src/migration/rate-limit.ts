@@ -23,13 +23,17 @@ export class RateLimit {
     if (this.#perSecond === undefined) return;
     const now = this.#clock.now();
     this.#freeAt = Math.max(this.#freeAt, now - BURST_S * 1000) + (count / this.#perSecond) * 1000;
-    if (this.#freeAt > now) await Promise.race([this.#clock.sleep(this.#freeAt - now), aborted(signal)]);
+    if (this.#freeAt <= now) return;
+    const over = new AbortController();
+    await Promise.race([this.#clock.sleep(this.#freeAt - now), aborted(signal, over.signal)]);
+    over.abort();
   }
 }
 
-function aborted(signal: AbortSignal | undefined): Promise<void> {
+/** @param over takes the listener off again: a signal has to serve for a whole migration */
+function aborted(signal: AbortSignal | undefined, over: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) resolve();
-    else signal?.addEventListener("abort", () => resolve(), { once: true });
+    else signal?.addEventListener("abort", () => resolve(), { once: true, signal: over });
   });
 }

@@ -8,8 +8,8 @@
 import { isRingshiftError } from "../../errors.ts";
 import type { Cache } from "../cache.ts";
 import type { ClusterHeaders } from "../cluster-headers.ts";
-import { responseOf, withoutBody } from "../http/answer.ts";
-import { HttpProblem, problemResponse } from "../http/problem.ts";
+import { type Answer, responseOf, withoutBody } from "../http/answer.ts";
+import { HttpProblem, problemAnswer, problemResponse } from "../http/problem.ts";
 import { type Env, type Handler, headerOf, targetOf } from "../http/request.ts";
 import { refuseOtherSites } from "../http/same-origin.ts";
 import { batch } from "./batch.ts";
@@ -93,6 +93,14 @@ function jsonHeaders(headers: Record<string, string>): Record<string, string> {
   return headers;
 }
 
+/** The answer to what is no request: bad HTTP, a bad Host. */
+export function malformedAnswer({ headers, onAnswer }: DataAppOptions): (problem: HttpProblem) => Answer {
+  return (problem) => {
+    onAnswer?.("other", problem.status, 0, problem);
+    return problemAnswer(problem, headers.for(""));
+  };
+}
+
 /** The headers of a failed request; with the node that the key is on, where there is a key. */
 function headersOfFailure(
   options: DataAppOptions,
@@ -100,13 +108,13 @@ function headersOfFailure(
   env: Env | undefined,
   error: unknown,
 ): Readonly<Record<string, string>> {
-  if (isRingshiftError(error, "INVALID_KEY")) return options.headers.shared;
+  if (isRingshiftError(error, "INVALID_KEY")) return options.headers.for("");
   const target = targetOf(request, env);
-  if (isRoot(target)) return options.headers.shared;
+  if (isRoot(target)) return options.headers.for("");
   try {
     return options.headers.for(options.cache().indexOf(keyOf(target)));
   } catch {
-    return options.headers.shared;
+    return options.headers.for("");
   }
 }
 

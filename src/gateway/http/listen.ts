@@ -2,8 +2,11 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener, RequestError } from "@hono/node-server";
 import { RingshiftError } from "../../errors.ts";
+import { responseOf, writeAnswer } from "./answer.ts";
+import { type AnswerMalformed, answerMalformed, malformed } from "./malformed.ts";
+import { HTTP_CODES, HttpProblem, problemAnswer } from "./problem.ts";
 import type { DirectHandler, Env, Handler } from "./request.ts";
 
 /** Request line and headers, in bytes. */
@@ -24,6 +27,7 @@ const LIMITS = {
   requestTimeout: REQUEST_TIMEOUT_MS,
   keepAliveTimeout: KEEP_ALIVE_MS,
   connectionsCheckingInterval: CHECK_MS,
+  requireHostHeader: false, // it is required in `listen`, with an answer of ours
 } as const;
 
 export interface ListenOptions {
@@ -34,6 +38,8 @@ export interface ListenOptions {
   readonly name: string;
   /** Asked first. */
   readonly direct?: DirectHandler | undefined;
+  /** The answer to what is no request. */
+  readonly malformed?: AnswerMalformed | undefined;
 }
 
 export interface Listening {
@@ -46,11 +52,20 @@ export interface Listening {
 
 /** @throws RingshiftError INVALID_OPTION when the port cannot be had */
 export async function listen(handler: Handler, options: ListenOptions): Promise<Listening> {
-  const { host, port, name, direct } = options;
-  const general = getRequestListener((request, env) => handler(request, env as unknown as Env), { hostname: host });
-  const server = createServer(LIMITS, (incoming, outgoing) => {
-    if (direct?.(incoming, outgoing) !== true) void general(incoming, outgoing);
+  const { host, port, name, direct, malformed: toAnswer = problemAnswer } = options;
+  const general = getRequestListener((request, env) => handler(request, env as unknown as Env), {
+    hostname: host,
+    errorHandler: (error) => responseOf(toAnswer(toProblem(error))),
   });
+  const server = createServer(LIMITS, (incoming, outgoing) => {
+    if (direct?.(incoming, outgoing)) return;
+    if (incoming.headers.host === undefined && incoming.httpVersionMinor > 0) {
+      writeAnswer(outgoing, toAnswer(malformed("HTTP/1.1 requires a Host header.")));
+    } else {
+      void general(incoming, outgoing);
+    }
+  });
+  answerMalformed(server, toAnswer);
   server.listen(port, host);
   try {
     await once(server, "listening");
@@ -65,6 +80,12 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
     url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,
     close: (graceMs) => close(server, graceMs),
   };
+}
+
+/** Of what the adapter throws: its own refusals are the caller's fault, anything else that gets here is ours. */
+function toProblem(error: unknown): HttpProblem {
+  if (error instanceof RequestError) return malformed("The Host header or the request's target is malformed.");
+  return new HttpProblem(500, "INTERNAL", HTTP_CODES.INTERNAL);
 }
 
 async function close(server: Server, graceMs: number): Promise<void> {
