@@ -11,8 +11,8 @@ test.each([
   ["nothing", "EN", "NF", false],
   ["a lease", LEASE, "HD", false],
   ["a value that went in between", "HD f0", "NF", false],
-  ["nothing, and something that came in between: a value or a lease", "EN", "HD", "AMBIGUOUS_WRITE"],
-])("%s", async (_, look, done, answer) => {
+  ["nothing, where something (a value or a lease) came in between", "EN", "HD", "AMBIGUOUS_WRITE"],
+])("delete answers by its look and its deletion: %s", async (_, look, done, answer) => {
   const server = await ScriptedServer.listen((request) => {
     if (request.line.startsWith("mg k ")) return [{ send: `${look}\r\n` }];
     return request.line === "md k" ? [{ send: `${done}\r\n` }] : answerEmpty(request);
