@@ -47,7 +47,12 @@ export class DirectWay {
   open(wire: string, hash: number): Route | undefined {
     if (this.#lanes.busy(wire, hash, false)) return undefined;
     const route = this.#session.view.route(wire, hash);
-    return route.moving || route.careful ? undefined : route;
+    return this.#isPlain(route) ? route : undefined;
+  }
+
+  #isPlain({ moving, careful, node }: Route): boolean {
+    const { doubted } = this.#session;
+    return !moving && !careful && (doubted.size === 0 || !doubted.has(node.name));
   }
 
   /**
@@ -89,7 +94,7 @@ export class DirectWay {
     const { wire, hash, write } = call;
     const work = async (): Promise<T> => {
       const route = session.view.route(wire, hash);
-      if (route.moving || route.careful || call.abandoned || ready?.(route) === false) {
+      if (!this.#isPlain(route) || call.abandoned || ready?.(route) === false) {
         return operate(session, this.#options, call);
       }
       const link = this.link(route.node);

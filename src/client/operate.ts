@@ -6,6 +6,7 @@ import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { hold } from "../protocol/hold.ts";
 import { Ambiguous, Retry, Unstorable } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
+import { vouched } from "../protocol/validate.ts";
 import type { Route, View } from "../protocol/view.ts";
 import type { NodeRecord } from "../topology/document.ts";
 
@@ -80,6 +81,7 @@ async function attempts<T>(
 ): Promise<T> {
   const deadline = (call.startedAt ?? session.clock.now()) + options.timeoutMs;
   let failures = 0;
+  let effectUnknown = false; // of an attempt that was ambiguous
   for (let tries = 0; ; tries++) {
     const first = tries === 0 ? begun : undefined;
     if (call.abandoned && first === undefined) throw outOfTime(session, call.key, undefined);
@@ -96,11 +98,14 @@ async function attempts<T>(
       if (moving && call.write && view.document.phase === "F") throw new Retry();
       // order of this process' own calls: what began under an older view ends first
       if (route.kind === "dual") await session.drained();
+      if (call.write) await vouched(session, route);
       if (call.abandoned) throw new Retry(); // while it waited: its caller was told that nothing is written
       call.begun = true;
       return await call.attempt(route);
     } catch (error) {
       cause = judge(session, options, call, error);
+      effectUnknown ||= error instanceof Ambiguous;
+      call.begun = effectUnknown;
     } finally {
       session.leave(view);
     }

@@ -8,6 +8,7 @@
  *   no answer                 (exchange.ts: reads are retried, writes are ambiguous)
  */
 import type { RingshiftError } from "../errors.ts";
+import { metaGet } from "../memcached/commands.ts";
 import type { Command, ConnectionRef, Exchanged } from "../memcached/exchange.ts";
 import { ExchangeError } from "../memcached/transport.ts";
 import type { NodeRecord } from "../topology/document.ts";
@@ -51,9 +52,14 @@ async function send(
     return await session.transport.exchange(node, commands, on, () => session.gateOpen(view));
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
-    if (error.sent) session.linger(view, HOLD_OFF_MS);
+    if (error.sent && (write || commands.some(acts))) session.linger(view, HOLD_OFF_MS);
     throw unanswered(error, write);
   }
+}
+
+/** False for a get without a new expiry: it changes nothing, however late it arrives. */
+function acts({ line }: Command): boolean {
+  return !line.startsWith("mg ") || line.includes(" T");
 }
 
 /**
@@ -79,7 +85,7 @@ export async function accepted(session: Session, route: Route, result: Exchanged
   if (fenceStands(route, result)) return true;
   const { view, node } = route;
   const number = result.fence?.number;
-  const missingOrLower = number === undefined || number < (view.document.fences[node.name] ?? 0);
+  const missingOrLower = isMissingOrLower(view, node, number);
   if (view.document.phase === "D" && route.moving) {
     if (missingOrLower) await plantQuietly(session, node);
     return false;
@@ -98,14 +104,39 @@ export async function requireAccepted(
   result: Exchanged,
   write: boolean,
 ): Promise<void> {
-  if (fenceStands(route, result)) return;
-  let ok = false;
-  try {
-    ok = await accepted(session, route, result);
-  } catch (error) {
-    throw write ? new Ambiguous(error) : new Retry(error);
+  let ok = fenceStands(route, result);
+  if (!ok) {
+    try {
+      ok = await accepted(session, route, result);
+    } catch (error) {
+      doubt(session, route, result);
+      throw write ? new Ambiguous(error) : new Retry(error);
+    }
   }
-  if (!ok) throw write ? new Ambiguous() : new Retry();
+  if (ok) {
+    session.doubted.delete(route.node.name);
+    return;
+  }
+  doubt(session, route, result);
+  throw write ? new Ambiguous() : new Retry();
+}
+
+function doubt(session: Session, { view, node }: Route, { fence }: Exchanged): void {
+  if (isMissingOrLower(view, node, fence?.number)) session.doubted.add(node.name);
+}
+
+function isMissingOrLower({ document }: View, { name }: NodeRecord, number: number | undefined): boolean {
+  return number === undefined || number < (document.fences[name] ?? 0);
+}
+
+/**
+ * Before a write to a server in doubt: its fence is asked for alone, and nothing is sent until that reply would count. The write would
+ * most likely be ambiguous, now it waits. @throws Retry
+ */
+export async function vouched(session: Session, route: Route): Promise<void> {
+  if (!session.doubted.has(route.node.name)) return;
+  const asked = await ask(session, route.view, route.node, [metaGet(session.namespace.fenceKey)]);
+  await requireAccepted(session, route, asked, false);
 }
 
 /** In D, at the old or the new owner of a moving key: the fence has to be the document's. @throws Retry */
@@ -113,7 +144,7 @@ export async function requireFence(session: Session, view: View, node: NodeRecor
   const expected = view.document.fences[node.name];
   const number = result.fence?.number;
   if (number !== undefined && number === expected) return;
-  if (number === undefined || number < (expected ?? 0)) await plantQuietly(session, node);
+  if (isMissingOrLower(view, node, number)) await plantQuietly(session, node);
   throw new Retry();
 }
 

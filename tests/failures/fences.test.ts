@@ -89,6 +89,28 @@ test("source restarted empty in D: its keys are misses, the change ends", async 
   expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 1_000 });
 });
 
+test("fence lost while Redis is down: after one write of unknown effect none is sent to that server until it can be acknowledged", async () => {
+  const b = await bench();
+  const client = await b.open({ timeoutMs: 2_500 });
+  await b.fill(100);
+  const { address } = b.servers[0]!;
+  const key = b.keysOn(address)[0]!;
+  const write = async (value: string) => client.set(key, value).catch(({ code }: RingshiftError) => code);
+  expect(await write("zero")).toBe(true);
+  const { redis } = b.cluster;
+  await redis.kill("SIGSTOP");
+  onEnd(() => redis.kill("SIGCONT"));
+  expect(await tell(address, `md ${FENCE}`)).toBe("HD");
+  expect(await write("one")).toBe("AMBIGUOUS_WRITE");
+  const after = await tell(address, `mg ${key} c`);
+  expect(await Promise.all(["two", "three"].map(write))).not.toContain("AMBIGUOUS_WRITE");
+  expect(await tell(address, `mg ${key} c`)).toBe(after);
+  const held = client.set(key, "four");
+  await redis.kill("SIGCONT");
+  expect(await held).toBe(true);
+  expect(await client.get(key)).toBe("four");
+});
+
 test("fence of a later epoch while Redis is down: an add is not sent to that server at all", async () => {
   const b = await bench();
   const client = await b.open({ timeoutMs: 4_000 });
