@@ -6,6 +6,7 @@ export const FAULTS = [
   "clientKilled",
   "clientStopped",
   "clientStoppedLong",
+  "clientCut",
   "operatorKilled",
   "operatorStopped",
   "memcachedKilled",

@@ -3,7 +3,7 @@
  *
  *     clients, operators ── proxy a ── memcached 1        slots are in the rings, or wait to be added
  *                        ── proxy b ── memcached 2 ...    some are small: they refuse (-M), evict (-m), or take small items only (-I)
- *                        ── proxy r ── Redis ┄┄ replica   a fail-over promotes a replica that has been behind
+ *                        ── proxies r ─ Redis ┄┄ replica  a fail-over promotes a replica that has been behind; each client has a proxy of its own
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { connect } from "node:net";
@@ -41,20 +41,28 @@ export interface Slot {
 
 export class Fleet {
   readonly slots: readonly Slot[];
+  /** The operators'. */
   readonly redisUrl: string;
+  /** Of the clients, from number 1. */
+  readonly clientRedisUrls: readonly string[];
   readonly #proxies: ChildProcess;
   #primary: RedisServer;
   #replica: RedisServer;
 
-  private constructor(slots: readonly Slot[], redisUrl: string, proxies: ChildProcess, redis: readonly RedisServer[]) {
+  private constructor(
+    slots: readonly Slot[],
+    redisUrls: readonly string[],
+    proxies: ChildProcess,
+    redis: readonly RedisServer[],
+  ) {
     this.slots = slots;
-    this.redisUrl = redisUrl;
+    [this.redisUrl, ...this.clientRedisUrls] = redisUrls as [string, ...string[]];
     this.#proxies = proxies;
     [this.#primary, this.#replica] = redis as [RedisServer, RedisServer];
   }
 
   /** Leaves nothing running when a server does not start. */
-  static async start(limits: readonly Limit[], random: Random): Promise<Fleet> {
+  static async start(limits: readonly Limit[], clients: number, random: Random): Promise<Fleet> {
     const proxies = fork(PROXIES, { stdio: ["ignore", 2, 2, "ipc"], execArgv: [] });
     const starting = [startRedis(), startRedis(), ...limits.map((limit) => startMemcached(ARGUMENTS[limit]))];
     const started = await Promise.allSettled(starting);
@@ -79,7 +87,11 @@ export class Fleet {
       const at = await address(`m${number}`, server.port);
       slots.push({ number, address: at, limit: limits[number]!, server, condition: "up", abandoned: false });
     }
-    return new Fleet(slots, `redis://${await address("redis", primary.port)}`, proxies, [primary, replica]);
+    const redisUrls: string[] = [];
+    for (let number = 0; number <= clients; number++) {
+      redisUrls.push(`redis://${await address(redisProxy(number), primary.port)}`);
+    }
+    return new Fleet(slots, redisUrls, proxies, [primary, replica]);
   }
 
   /** The Redis of the moment, past its proxy. */
@@ -89,6 +101,12 @@ export class Fleet {
 
   fault(id: string, kind: ProxyFault, ms: number): void {
     tell(this.#proxies, { type: "fault", id, kind, ms });
+  }
+
+  /** On everybody's way to Redis, or on that of one client. */
+  redisFault(kind: ProxyFault, ms: number, client?: number): void {
+    if (client !== undefined) this.fault(redisProxy(client), kind, ms);
+    else for (const id of this.#redisProxies()) this.fault(id, kind, ms);
   }
 
   healProxies(): void {
@@ -110,7 +128,7 @@ export class Fleet {
     await say(next.port, "REPLICAOF NO ONE\r\n");
     await sleep(behindMs);
     await old.kill();
-    tell(this.#proxies, { type: "retarget", id: "redis", target: next.port });
+    for (const id of this.#redisProxies()) tell(this.#proxies, { type: "retarget", id, target: next.port });
     this.#primary = next;
     this.#replica = old;
     await old.restart();
@@ -151,11 +169,20 @@ export class Fleet {
     await this.#primary.kill("SIGCONT");
   }
 
+  #redisProxies(): string[] {
+    return [this.redisUrl, ...this.clientRedisUrls].map((_, number) => redisProxy(number));
+  }
+
   async stop(): Promise<void> {
     this.#proxies.kill("SIGKILL");
     const servers = [...this.slots.map(({ server }) => server), this.#primary, this.#replica];
     await Promise.all(servers.map((server) => server.stop()));
   }
+}
+
+/** 0: the operators'. */
+function redisProxy(client: number): string {
+  return `redis${client}`;
 }
 
 async function follow(replica: RedisServer, primary: RedisServer): Promise<void> {

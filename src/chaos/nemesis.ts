@@ -83,6 +83,8 @@ export class Nemesis {
         return this.#onClient((member) => this.#stopClient(member, 200, 3_000));
       case "clientStoppedLong":
         return this.#onClient((member) => this.#stopClient(member, 15_000, 90_000));
+      case "clientCut":
+        return this.#onClient((member) => this.#cutClient(member));
       case "operatorKilled":
       case "operatorStopped":
         return this.#onOperator(fault);
@@ -125,6 +127,15 @@ export class Nemesis {
     await this.#pause(least, most);
     member.signal("SIGCONT");
     this.#note(`client ${member.number} continued after ${((this.#options.clock() - from) / 1000).toFixed(1)} s`);
+  }
+
+  /** It alone cannot reach Redis, for longer than it stays registered: changes go on without it, and only the fences guard it. */
+  async #cutClient({ number }: Member): Promise<void> {
+    const { fleet, random, scale } = this.#options;
+    const ms = Math.round(6_000 + random.next() * 24_000 * scale);
+    const kind = random.pick(PROXY_FAULTS.filter((kind) => kind !== "delay" && kind !== "reset"));
+    this.#note(`client ${number} cut off from Redis: ${kind} for ${ms} ms`);
+    fleet.redisFault(kind, ms, number);
   }
 
   #onOperator(fault: "operatorKilled" | "operatorStopped"): (() => Promise<void>) | undefined {
@@ -258,7 +269,7 @@ export class Nemesis {
         await fleet.failOver(random.exponential(600), sleep);
         break;
       case "redisCut":
-        fleet.fault("redis", random.pick(PROXY_FAULTS), 1_500);
+        fleet.redisFault(random.pick(PROXY_FAULTS), 1_500);
         await this.#pause(1_500, 1_500);
     }
     this.#note(`Redis: end of ${fault}`);

@@ -3,7 +3,7 @@
  *
  *   drop      nothing passes, in either direction, of new connections neither; cut at the end
  *   refuse    connections are cut, new ones too
- *   delay     every piece waits, in order. What a client has sent before it gave up arrives all the same
+ *   delay     every piece waits, in order, on each connection for a time of its own. What a client has sent before it gave up arrives all the same
  *   halfOpen  some connections lose one direction and do not learn of it; cut at the end
  *   reset     the next larger pieces are cut in the middle, and the connection with them
  *
@@ -16,6 +16,7 @@ export const PROXY_FAULTS = ["drop", "refuse", "delay", "halfOpen", "reset"] as 
 export type ProxyFault = (typeof PROXY_FAULTS)[number];
 
 const HOST = "127.0.0.1";
+const MIN_DELAY_MS = 20;
 const MAX_DELAY_MS = 900;
 const HALF_OPEN_SHARE = 0.6;
 /** Pieces that a reset may hit: longer than a command line. */
@@ -29,6 +30,8 @@ interface Pair {
   readonly server: Socket;
   /** Directions that lose everything. */
   readonly lost: Set<"up" | "down">;
+  /** While pieces are delayed. Connections that waited alike would keep their order among each other. */
+  readonly delayMs: number;
 }
 
 export class FaultyProxy {
@@ -37,7 +40,6 @@ export class FaultyProxy {
   readonly #pairs = new Set<Pair>();
   #target: number;
   #fault: ProxyFault | undefined;
-  #delayMs = 0;
   #cutsLeft = 0;
   #end: NodeJS.Timeout | undefined;
 
@@ -71,7 +73,6 @@ export class FaultyProxy {
     this.heal();
     this.#fault = kind;
     if (kind === "refuse") this.#cutAll();
-    if (kind === "delay") this.#delayMs = this.#random.int(20, MAX_DELAY_MS);
     if (kind === "reset") this.#cutsLeft = CUTS;
     if (kind === "drop") for (const { lost } of this.#pairs) lost.add("up").add("down");
     if (kind === "halfOpen") {
@@ -86,7 +87,7 @@ export class FaultyProxy {
   heal(): void {
     clearTimeout(this.#end);
     this.#fault = undefined;
-    this.#delayMs = this.#cutsLeft = 0;
+    this.#cutsLeft = 0;
     for (const pair of this.#pairs) if (pair.lost.size > 0) cut(pair);
   }
 
@@ -104,7 +105,8 @@ export class FaultyProxy {
     }
     const server = connect({ port: this.#target, host: HOST, noDelay: true });
     client.setNoDelay(true);
-    const pair: Pair = { client, server, lost: new Set(this.#fault === "drop" ? ["up", "down"] : []) };
+    const lost = new Set<"up" | "down">(this.#fault === "drop" ? ["up", "down"] : []);
+    const pair: Pair = { client, server, lost, delayMs: this.#random.int(MIN_DELAY_MS, MAX_DELAY_MS) };
     this.#pairs.add(pair);
     this.#pipe(pair, "up", client, server);
     this.#pipe(pair, "down", server, client);
@@ -129,13 +131,14 @@ export class FaultyProxy {
         to.write(piece.subarray(0, this.#random.int(1, piece.length - 1)), () => cut(pair));
         return;
       }
-      if (this.#delayMs === 0 && held === 0) {
+      const delayMs = this.#fault === "delay" ? pair.delayMs : 0;
+      if (delayMs === 0 && held === 0) {
         to.write(piece);
         return;
       }
       held += piece.length;
       if (held > MAX_HELD) cut(pair);
-      after(this.#delayMs, () => {
+      after(delayMs, () => {
         held -= piece.length;
         if (!to.destroyed && !pair.lost.has(direction)) to.write(piece);
       });

@@ -52,6 +52,8 @@ const KEYS = 240;
 const LIMITS: readonly Limit[] = ["none", "none", "none", "none", "refuses", "evicts", "smallItems"];
 const FIRST_NODES = 3;
 const LANES = 16;
+/** Of them: lanes that prefer keys that are moving. */
+const STALKERS = 4;
 /** ms between two calls of a lane: some 1,500 calls a second with six processes on two cores. */
 const PAUSE_MS = 55;
 const DOCUMENT_MS = 30_000;
@@ -66,7 +68,7 @@ export async function runChaos(options: ChaosOptions): Promise<{ report: ChaosRe
   const folder = options.keep ?? mkdtempSync(join(tmpdir(), "ringshift-chaos-"));
   const startNs = process.hrtime.bigint();
   const random = new Random(options.seed);
-  const fleet = await Fleet.start(LIMITS, random);
+  const fleet = await Fleet.start(LIMITS, options.clients, random);
   const run = new Run(options, folder, startNs, random, fleet);
   try {
     return await run.carryThrough();
@@ -103,6 +105,7 @@ class Run {
       folder: this.#folder,
       startNs: String(startNs),
       lanes: LANES,
+      stalkers: STALKERS,
       pauseMs: PAUSE_MS,
       without: options.without,
       readAll: false,
@@ -175,7 +178,8 @@ class Run {
   async #storm(): Promise<Nemesis> {
     const { clients, seed, minutes, everyMs } = this.#options;
     for (let number = 1; number <= clients; number++) {
-      this.#crew.push(new Member(number, this.#task, seed * 1_000 + number * 50));
+      const redis = this.#fleet.clientRedisUrls[number - 1]!;
+      this.#crew.push(new Member(number, { ...this.#task, redis }, seed * 1_000 + number * 50));
     }
     const changing = this.#operators.map((operators) => operators.run());
     const nemesis = new Nemesis({

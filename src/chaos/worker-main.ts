@@ -25,6 +25,8 @@ export interface WorkerTask {
   readonly startNs: string;
   /** Calls under way at a time, and ms between them. */
   readonly lanes: number;
+  /** So many of the lanes prefer keys that are moving. */
+  readonly stalkers: number;
   readonly pauseMs: number;
   readonly without: readonly ChaosRule[];
   /** Read every key once and end, instead of the workload. */
@@ -50,7 +52,9 @@ async function work(task: WorkerTask): Promise<void> {
   const journal = new JournalWriter(folder, name);
   const clock = clockSince(BigInt(startNs));
   const workload = new Workload({ rings, journal, random: new Random(seed), clock, name, keys, timeoutMs: TIMEOUT_MS });
-  const lanes = readAll ? [workload.readAll()] : Array.from({ length: task.lanes }, () => workload.run(task.pauseMs));
+  const lanes = readAll
+    ? [workload.readAll()]
+    : Array.from({ length: task.lanes }, (_, i) => workload.run(task.pauseMs, i < task.stalkers));
   process.on("message", (message) => {
     if (message === "stop") workload.stop();
   });

@@ -6,14 +6,11 @@ import type { Random } from "../model/random.ts";
 import { type Call, isWrite, type Outcome, type Result, type Verb } from "./history.ts";
 import type { JournalWriter } from "./journal.ts";
 import { type Kind, keyAt, shown } from "./keys.ts";
+import { COMMANDS, type Commands, STALKING, textFor } from "./mix.ts";
 import { contentOf } from "./values.ts";
 
-const COMMANDS: Readonly<Record<Kind, Readonly<Record<string, number>>>> = {
-  v: { get: 8, gets: 3, set: 5, add: 2, replace: 1, cas: 3, delete: 2, getMulti: 1, setMulti: 0.4 },
-  t: { get: 8, set: 1, append: 3, prepend: 1, delete: 0.7, add: 1 },
-  n: { get: 6, incr: 6, decr: 1, delete: 0.2 },
-  e: { get: 4, getMeta: 3, set: 3, touch: 2, gat: 2, delete: 0.5 },
-};
+/** Keys that are tried for one that is moving; the hot ones first, so that clients meet at the same. */
+const STALKED = 10;
 /** Part of the calls that go to the first tenth of the keys. */
 const HOT_SHARE = 0.6;
 /** Texts that have grown to this are set anew, characters. */
@@ -55,12 +52,21 @@ export class Workload {
     this.#rings = [...options.rings];
   }
 
-  /** Calls one after the other, with random pauses of `pauseMs` on average, until `stop`. */
-  async run(pauseMs: number): Promise<void> {
+  /**
+   * Calls one after the other, with random pauses of `pauseMs` on average, until `stop`.
+   * @param stalks prefers keys that are moving, where there are any
+   */
+  async run(pauseMs: number, stalks: boolean): Promise<void> {
     const { random } = this.#options;
     while (!this.#stopped) {
       const [ring, client] = random.pick(this.#rings);
-      const rejected = await this.#step(ring, client, this.#pickKey());
+      const prey = stalks ? this.#movingKey(client) : undefined;
+      const rejected = await this.#step(
+        ring,
+        client,
+        prey ?? this.#pickKey(),
+        prey === undefined ? COMMANDS : STALKING,
+      );
       await sleep(random.exponential(pauseMs) + (rejected ? REJECTED_MS : 0));
     }
   }
@@ -76,14 +82,22 @@ export class Workload {
     }
   }
 
+  #movingKey(client: Client): string | undefined {
+    for (let tries = 0; tries < STALKED; tries++) {
+      const key = this.#pickKey();
+      if (client.locate(key).movingFrom !== undefined) return key;
+    }
+    return undefined;
+  }
+
   #pickKey(): string {
     const { random, keys } = this.#options;
     return keyAt(random.int(0, (random.chance(HOT_SHARE) ? Math.ceil(keys / 10) : keys) - 1));
   }
 
   /** True when it was rejected. */
-  async #step(ring: string, client: Client, key: string): Promise<boolean> {
-    const verb = this.#options.random.weighted(COMMANDS[key[0] as Kind]);
+  async #step(ring: string, client: Client, key: string, commands: Commands): Promise<boolean> {
+    const verb = this.#options.random.weighted(commands[key[0] as Kind]);
     switch (verb) {
       case "getMulti":
         return this.#getMulti(ring, client);
@@ -275,20 +289,6 @@ export class Workload {
     if (key[0] === "t") return text;
     const { random } = this.#options;
     return contentOf(text, random.chance(LARGE_SHARE) ? random.int(MAX_SMALL, MAX_LARGE) : random.int(0, MAX_SMALL));
-  }
-}
-
-function textFor(verb: Verb, token: () => string): string {
-  switch (verb) {
-    case "touch":
-    case "gat":
-    case "delete":
-      return "";
-    case "incr":
-    case "decr":
-      return "0";
-    default:
-      return token();
   }
 }
 

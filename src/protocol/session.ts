@@ -65,7 +65,7 @@ export class Session {
   readonly pulls = new Map<string, Promise<void>>();
   /** Servers whose fence was last seen with a ` u`. */
   readonly marked = new Set<string>();
-  /** Servers that showed no fence, or a lower one than the document's, and Redis could not make up for it: no write is sent there (vouched). */
+  /** Servers whose fence was not the document's, and Redis could not make up for it: no write is sent there until it does (vouched). */
   readonly doubted = new Set<string>();
   /** Called after every change of view. */
   onView: (view: View, before: View) => void = () => {};

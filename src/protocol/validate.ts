@@ -121,8 +121,9 @@ export async function requireAccepted(
   throw write ? new Ambiguous() : new Retry();
 }
 
-function doubt(session: Session, { view, node }: Route, { fence }: Exchanged): void {
-  if (isMissingOrLower(view, node, fence?.number)) session.doubted.add(node.name);
+/** Also where the fence is newer and Redis does not show its document. */
+function doubt({ view, doubted }: Session, { node }: Route, { fence }: Exchanged): void {
+  if (fence === undefined || fence.number !== view.document.fences[node.name]) doubted.add(node.name);
 }
 
 function isMissingOrLower({ document }: View, { name }: NodeRecord, number: number | undefined): boolean {
