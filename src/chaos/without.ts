@@ -5,7 +5,7 @@
 import { Client } from "../client/client.ts";
 import { openManaged } from "../client/session.ts";
 import type { Command, Exchanged, Reply } from "../memcached/exchange.ts";
-import type { Settle } from "../memcached/flush.ts";
+import { newPending, type Settle } from "../memcached/flush.ts";
 import type { NodeLink } from "../memcached/link-options.ts";
 import type { Session } from "../protocol/session.ts";
 import { namespaceOf } from "../topology/namespace.ts";
@@ -59,23 +59,14 @@ function calledByRead(): boolean {
   return /\breadDual\b/.test(new Error().stack ?? "");
 }
 
-/** Changes what a link sends and is told. */
+/** Changes what a link sends and is told. All its ways to send end in `enqueue`. */
 function cripple(off: ReadonlySet<ChaosRule>, session: Session, node: string, link: NodeLink): void {
-  const send = link.submit.bind(link);
-  const submit: NodeLink["submit"] = (commands, on, settle, mayFlush) => {
-    const sent = commands.map((command) => (off.has("addfill") ? instead(session, node, command) : [command]));
-    const told: Settle = (failure, result) => settle(failure, result && changed(off, session, node, sent, result));
-    send(sent.flat(), on, told, mayFlush);
-  };
-  link.submit = submit;
+  const enqueue = link.enqueue.bind(link);
   link.enqueue = (item) => {
+    const sent = item.commands.map((command) => (off.has("addfill") ? instead(session, node, command) : [command]));
+    const told: Settle = (failure, result) => item.settle(failure, result && changed(off, session, node, sent, result));
     const mayFlush = item.mayFlush === undefined ? undefined : () => item.mayFlush!();
-    submit(item.commands, item.on, (failure, result) => item.settle(failure, result), mayFlush);
-  };
-  link.exchange = (commands, on, mayFlush) => {
-    return new Promise((resolve, reject) => {
-      submit(commands, on, (failure, result) => (failure === undefined ? resolve(result!) : reject(failure)), mayFlush);
-    });
+    enqueue({ ...newPending(sent.flat(), item.on, told, mayFlush), asText: item.asText });
   };
 }
 
