@@ -7,6 +7,7 @@ export const FAULTS = [
   "clientStopped",
   "clientStoppedLong",
   "clientCut",
+  "clientDelayed",
   "operatorKilled",
   "operatorStopped",
   "memcachedKilled",

@@ -1,6 +1,6 @@
 /**
- * The nemesis: one fault after the other, by a seeded draw, far more often than in life. Each kind comes once in every round, in a new order,
- * so that none is left out; of those that keep all changes waiting for long (`TURNS`), one in each round. What it does to servers it writes into the timeline: the judge explains losses by nothing else.
+ * The nemesis: one fault after the other, by a seeded draw, far more often than in life (rounds: faults.ts). What it does to servers it writes into
+ * the timeline: the judge explains losses by nothing else.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../model/random.ts";
@@ -8,7 +8,7 @@ import type { Member } from "./crew.ts";
 import { FAULTS, type Fault, proxyFaultOf, roundOf } from "./faults.ts";
 import type { Fleet, Slot } from "./fleet.ts";
 import type { Command, Operators } from "./operators.ts";
-import { PROXY_FAULTS } from "./proxy.ts";
+import { PROXY_FAULTS, type ProxyFault } from "./proxy.ts";
 import type { Timeline } from "./timeline.ts";
 
 export interface NemesisOptions {
@@ -25,7 +25,6 @@ export interface NemesisOptions {
   readonly scale: number;
 }
 
-/** A busy kind is tried again after this. */
 const AGAIN_MS = 150;
 /** Clients that are left alone, at least: somebody has to hold the topology. */
 const LEAST_CLIENTS = 2;
@@ -68,7 +67,7 @@ export class Nemesis {
     }
   }
 
-  /** Resolves when everything that was stopped or killed is back. */
+  /** Resolves when all is back. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#busy);
@@ -85,6 +84,8 @@ export class Nemesis {
         return this.#onClient((member) => this.#stopClient(member, 15_000, 90_000));
       case "clientCut":
         return this.#onClient((member) => this.#cutClient(member));
+      case "clientDelayed":
+        return this.#onClient((member) => this.#cutClient(member, "delay"));
       case "operatorKilled":
       case "operatorStopped":
         return this.#onOperator(fault);
@@ -129,11 +130,11 @@ export class Nemesis {
     this.#note(`client ${member.number} continued after ${((this.#options.clock() - from) / 1000).toFixed(1)} s`);
   }
 
-  /** It alone cannot reach Redis, for longer than it stays registered: changes go on without it, and only the fences guard it. */
-  async #cutClient({ number }: Member): Promise<void> {
+  /** It alone, for longer than it stays registered: only the fences guard it. Delayed: its pulls are overtaken before they have recorded. */
+  async #cutClient({ number }: Member, kind?: ProxyFault): Promise<void> {
     const { fleet, random, scale } = this.#options;
+    kind ??= random.pick(["drop", "refuse", "halfOpen"]);
     const ms = Math.round(6_000 + random.next() * 24_000 * scale);
-    const kind = random.pick(PROXY_FAULTS.filter((kind) => kind !== "delay" && kind !== "reset"));
     this.#note(`client ${number} cut off from Redis: ${kind} for ${ms} ms`);
     fleet.redisFault(kind, ms, number);
   }
