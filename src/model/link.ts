@@ -13,6 +13,7 @@ import { readFence } from "../memcached/fence.ts";
 import type { Pending as QueueEntry, Settle } from "../memcached/flush.ts";
 import { type Endpoint, ExchangeError } from "../memcached/transport.ts";
 import type { LinkParts } from "./network.ts";
+import type { Event } from "./scheduler.ts";
 import type { SimServer } from "./server.ts";
 
 const FLUSH_TIMEOUT_MS = 1_000;
@@ -29,7 +30,8 @@ interface Pending {
 
 interface Flush {
   readonly items: readonly Pending[];
-  done: boolean;
+  /** Its time limit. */
+  limit: Event | undefined;
 }
 
 interface Connection {
@@ -150,15 +152,15 @@ export class SimLink {
         else if (item.on === undefined || item.on.id === connection.ref.id) rest.push(item);
         else item.settle(new ExchangeError(down(this.#node, "gone"), false), undefined);
       }
-      if (rest.length > 0) this.#write(connection, { items: rest, done: false });
+      if (rest.length > 0) this.#write(connection, { items: rest, limit: undefined });
     }
   }
 
   #write(connection: Connection, flush: Flush): void {
     const { scheduler, owner, holds, publication } = this.#parts;
     connection.flushes.push(flush);
-    scheduler.after(FLUSH_TIMEOUT_MS, owner, () => {
-      if (!flush.done && !connection.broken) this.#broke(connection, "no answer in time");
+    flush.limit = scheduler.after(FLUSH_TIMEOUT_MS, owner, () => {
+      if (!connection.broken) this.#broke(connection, "no answer in time");
     });
     if (connection.held !== undefined) {
       connection.held.push(flush);
@@ -217,7 +219,7 @@ export class SimLink {
     connection.replyAt = Math.max(connection.replyAt, scheduler.now + scheduler.random.exponential(weather.mean));
     scheduler.at(connection.replyAt, owner, () => {
       if (connection.broken) return;
-      flush.done = true;
+      scheduler.cancel(flush.limit!);
       connection.productive = true;
       connection.flushes.splice(connection.flushes.indexOf(flush), 1);
       connection.fence = readFence(last, connection.fence);

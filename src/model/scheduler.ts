@@ -19,11 +19,13 @@ export interface Owner {
   dead: boolean;
 }
 
-interface Event {
-  readonly time: number;
+/** Something that will happen. */
+export interface Event {
+  time: number;
   readonly order: number;
   readonly owner: Owner | undefined;
-  readonly run: () => void;
+  /** Undefined: it was cancelled. */
+  run: (() => void) | undefined;
 }
 
 export class Scheduler {
@@ -48,12 +50,19 @@ export class Scheduler {
   }
 
   /** Runs `run` after `delay` virtual ms: in the process of `owner`, or in nobody's. */
-  after(delay: number, owner: Owner | undefined, run: () => void): void {
-    this.at(this.now + delay, owner, run);
+  after(delay: number, owner: Owner | undefined, run: () => void): Event {
+    return this.at(this.now + delay, owner, run);
   }
 
-  at(time: number, owner: Owner | undefined, run: () => void): void {
-    this.#push({ time: Math.max(time, this.now), order: this.#order++, owner, run });
+  at(time: number, owner: Owner | undefined, run: () => void): Event {
+    const event: Event = { time: Math.max(time, this.now), order: this.#order++, owner, run };
+    this.#push(event);
+    return event;
+  }
+
+  /** Its time comes all the same, and a fault may come with it, but nothing runs then: most events are time limits that are not reached. */
+  cancel(event: Event): void {
+    event.run = undefined;
   }
 
   /** Stops a process for `ms`, or until `resume`. */
@@ -101,6 +110,7 @@ export class Scheduler {
             }
             this.events++;
             this.current = owner;
+            if (event.run === undefined) continue;
             event.run();
             if (owner !== undefined) return queueMicrotask(drained);
           }
@@ -122,7 +132,10 @@ export class Scheduler {
 
   #release(owner: Owner): void {
     if (owner.pausedUntil > this.now) return;
-    for (const event of this.#parked.get(owner) ?? []) this.#push({ ...event, time: this.now });
+    for (const event of this.#parked.get(owner) ?? []) {
+      event.time = this.now;
+      this.#push(event);
+    }
     this.#parked.delete(owner);
   }
 

@@ -16,7 +16,7 @@ import type {
 } from "../topology/store.ts";
 import type { Weather } from "./network.ts";
 import type { SimRedis } from "./redis.ts";
-import type { Owner, Scheduler } from "./scheduler.ts";
+import type { Event, Owner, Scheduler } from "./scheduler.ts";
 
 const COMMAND_TIMEOUT_MS = 1_000;
 
@@ -25,7 +25,9 @@ interface Call {
   readonly step: () => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: RingshiftError) => void;
-  state: "sent" | "run" | "over";
+  /** Its time limit. */
+  limit: Event | undefined;
+  over: boolean;
 }
 
 export interface StoreParts {
@@ -156,9 +158,9 @@ export class SimStore implements OperatorStore {
     const { scheduler, owner, redis } = this.#parts;
     return new Promise<T>((resolve, reject) => {
       const settle = resolve as (value: unknown) => void;
-      const call: Call = { name, step: () => step(redis), resolve: settle, reject, state: "sent" };
+      const call: Call = { name, step: () => step(redis), resolve: settle, reject, limit: undefined, over: false };
       this.#open.add(call);
-      scheduler.after(COMMAND_TIMEOUT_MS, owner, () => this.#fail(call));
+      call.limit = scheduler.after(COMMAND_TIMEOUT_MS, owner, () => this.#fail(call));
       this.#send(call);
     });
   }
@@ -183,17 +185,21 @@ export class SimStore implements OperatorStore {
     if (this.cutUntil > scheduler.now) return;
     this.#replyAt = Math.max(this.#replyAt, scheduler.now + scheduler.random.exponential(weather.mean / 4));
     scheduler.at(this.#replyAt, owner, () => {
-      if (call.state === "over") return;
-      call.state = "over";
-      this.#open.delete(call);
+      if (call.over) return;
+      this.#end(call);
       call.resolve(answer);
     });
   }
 
-  #fail(call: Call): void {
-    if (call.state === "over") return;
-    call.state = "over";
+  #end(call: Call): void {
+    call.over = true;
     this.#open.delete(call);
+    this.#parts.scheduler.cancel(call.limit!);
+  }
+
+  #fail(call: Call): void {
+    if (call.over) return;
+    this.#end(call);
     const { scheduler, owner } = this.#parts;
     scheduler.after(0, owner, () =>
       call.reject(new RingshiftError("REDIS_UNREACHABLE", "the simulated Redis does not answer")),
