@@ -166,7 +166,8 @@ export class SimLink {
       connection.held.push(flush);
       return;
     }
-    const ms = holds(flush.items.flatMap((item) => item.commands));
+    const { items } = flush;
+    const ms = holds(items.length === 1 ? items[0]!.commands : items.flatMap((item) => item.commands));
     if (ms === 0) {
       this.#transmit(connection, flush);
       return;
@@ -185,9 +186,9 @@ export class SimLink {
     const { random } = scheduler;
     const slow = random.chance(weather.slow) ? random.next() * weather.slowMs : 0;
     connection.serverAt = Math.max(connection.serverAt, scheduler.now + random.exponential(weather.mean) + slow);
-    const steps = flush.items.flatMap((item) => item.commands.map((command) => ({ item, command })));
-    for (const { item, command } of steps) {
-      this.#step(connection, command, (reply) => item.replies.push(reply), item.submittedAt);
+    for (const { commands, replies, submittedAt } of flush.items) {
+      const done = (reply: Reply) => replies.push(reply);
+      for (const command of commands) this.#step(connection, command, done, submittedAt);
     }
     this.#step(connection, this.#tail, (reply) => this.#answer(connection, flush, reply));
   }
@@ -204,9 +205,10 @@ export class SimLink {
       }
       running(this.#node, command, submittedAt);
       const reply = server.execute(command);
-      scheduler.note(
-        () => `${owner.name}${owner.dead ? " (dead)" : ""} ${server.name} ${show(command)} -> ${showReply(reply)}`,
-      );
+      if (scheduler.trace !== undefined) {
+        const who = `${owner.name}${owner.dead ? " (dead)" : ""}`;
+        scheduler.note(() => `${who} ${server.name} ${show(command)} -> ${showReply(reply)}`);
+      }
       done(reply);
       ran(this.#node, command, reply);
     };

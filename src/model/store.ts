@@ -22,7 +22,7 @@ const COMMAND_TIMEOUT_MS = 1_000;
 
 interface Call {
   readonly name: string;
-  readonly step: () => unknown;
+  readonly step: (redis: SimRedis) => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: RingshiftError) => void;
   /** Its time limit. */
@@ -155,10 +155,10 @@ export class SimStore implements OperatorStore {
   }
 
   #call<T>(name: string, step: (redis: SimRedis) => T): Promise<T> {
-    const { scheduler, owner, redis } = this.#parts;
+    const { scheduler, owner } = this.#parts;
     return new Promise<T>((resolve, reject) => {
       const settle = resolve as (value: unknown) => void;
-      const call: Call = { name, step: () => step(redis), resolve: settle, reject, limit: undefined, over: false };
+      const call: Call = { name, step, resolve: settle, reject, limit: undefined, over: false };
       this.#open.add(call);
       call.limit = scheduler.after(COMMAND_TIMEOUT_MS, owner, () => this.#fail(call));
       this.#send(call);
@@ -178,10 +178,13 @@ export class SimStore implements OperatorStore {
   }
 
   #run(call: Call): void {
-    const { scheduler, weather, owner } = this.#parts;
+    const { scheduler, weather, owner, redis } = this.#parts;
     if (this.cutUntil > scheduler.now && scheduler.random.chance(0.5)) return;
-    const answer = call.step();
-    scheduler.note(() => `${owner.name}${owner.dead ? " (dead)" : ""} redis ${call.name} -> ${showAnswer(answer)}`);
+    const answer = call.step(redis);
+    if (scheduler.trace !== undefined) {
+      const who = `${owner.name}${owner.dead ? " (dead)" : ""}`;
+      scheduler.note(() => `${who} redis ${call.name} -> ${showAnswer(answer)}`);
+    }
     if (this.cutUntil > scheduler.now) return;
     this.#replyAt = Math.max(this.#replyAt, scheduler.now + scheduler.random.exponential(weather.mean / 4));
     scheduler.at(this.#replyAt, owner, () => {
