@@ -29,6 +29,8 @@ export interface ClientSettings {
   readonly hashLongKeys?: boolean | undefined;
   /** Keys may hold blanks and control characters. */
   readonly binaryKeys?: boolean | undefined;
+  /** Slots of the table of calls under way (lanes.ts), for a client with few calls at a time. */
+  readonly laneSlots?: number | undefined;
   /** Looks where the servers are named; started with the client, stopped by whoever made it. */
   readonly discovery?: DiscoveryWatch | undefined;
 }
@@ -42,7 +44,7 @@ export class Core {
   readonly session: Session;
   readonly options: OperateOptions;
   readonly codec: Codec;
-  readonly lanes = new Lanes();
+  readonly lanes: Lanes;
   readonly direct: DirectWay;
   readonly events = new Announcer();
   readonly counters = { hits: 0, misses: 0, loads: 0, loadsDiscarded: 0 };
@@ -56,6 +58,7 @@ export class Core {
     this.session = open.session;
     this.options = options;
     this.codec = settings.codec ?? new Codec();
+    this.lanes = new Lanes(settings.laneSlots);
     this.direct = new DirectWay(open.session, open.pool, this.lanes, options);
     this.#prefix = open.session.namespace.keyPrefix;
     this.#hashLongKeys = settings.hashLongKeys ?? false;

@@ -20,11 +20,20 @@ export class Lanes {
   /** By key: its calls that are not sent at once and not answered. */
   readonly #lanes = new Map<string, Lane>();
   /** slot → the key that has calls sent at once and not answered */
-  readonly #keys: (string | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #keys: (string | undefined)[];
   /** slot → how many: reads, or -1 for a write */
-  readonly #calls = new Int32Array(SLOTS);
+  readonly #calls: Int32Array;
   /** The same for keys whose slot was taken. */
   readonly #others = new Map<string, number>();
+  /** A slot is the hash's lowest bits. */
+  readonly #mask: number;
+
+  /** @param slots a power of two; what they are too few for costs time and nothing else */
+  constructor(slots = SLOTS) {
+    this.#keys = new Array(slots).fill(undefined);
+    this.#calls = new Int32Array(slots);
+    this.#mask = slots - 1;
+  }
 
   /** True when a call on the key may not be sent at once. */
   busy(key: string, hash: number, write: boolean): boolean {
@@ -38,7 +47,7 @@ export class Lanes {
 
   /** A call that `busy` lets through is sent. */
   begin(key: string, hash: number, write: boolean): void {
-    const slot = hash & (SLOTS - 1);
+    const slot = hash & this.#mask;
     const holder = this.#keys[slot];
     if (this.#others.size === 0 || !this.#others.has(key)) {
       if (holder === undefined || holder === key) {
@@ -52,7 +61,7 @@ export class Lanes {
 
   /** It is answered. */
   end(key: string, hash: number): void {
-    const slot = hash & (SLOTS - 1);
+    const slot = hash & this.#mask;
     if (this.#keys[slot] === key) {
       const left = Math.max(0, this.#calls[slot]! - 1);
       this.#calls[slot] = left;
@@ -112,7 +121,7 @@ export class Lanes {
 
   /** Calls sent at once and not answered: how many reads, or -1 for a write. */
   #sent(key: string, hash: number): number {
-    const slot = hash & (SLOTS - 1);
+    const slot = hash & this.#mask;
     if (this.#keys[slot] === key) return this.#calls[slot]!;
     return this.#others.size === 0 ? 0 : (this.#others.get(key) ?? 0);
   }

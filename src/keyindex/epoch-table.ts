@@ -18,14 +18,22 @@ const MAX_PROBES = 8;
 const SLOTS_PER_KEY = 2;
 
 export class EpochTable {
-  #mask = FIRST_SLOTS - 1;
+  #mask: number;
   /** Slot → its key's hash, or 1 where that is 0. 0: the slot is free. */
-  #tags = new Uint32Array(FIRST_SLOTS);
-  #keys: (string | undefined)[] = new Array(FIRST_SLOTS);
-  #epochs = new Float64Array(FIRST_SLOTS);
+  #tags: Uint32Array;
+  #keys: (string | undefined)[];
+  #epochs: Float64Array;
   /** Keys without a slot. */
   readonly #others = new Map<string, { tag: number; epoch: number }>();
   #slotted = 0;
+
+  /** @param slots to begin with, a power of two */
+  constructor(slots = FIRST_SLOTS) {
+    this.#mask = slots - 1;
+    this.#tags = new Uint32Array(slots);
+    this.#keys = new Array(slots);
+    this.#epochs = new Float64Array(slots);
+  }
 
   get size(): number {
     return this.#slotted + this.#others.size;

@@ -12,14 +12,21 @@ const MAX_CHANGES = 16;
 
 export class RecordedKeys {
   readonly #limit: number;
+  readonly #slots: number | undefined;
   /** Key → epoch of the view it was recorded under. */
-  #young = new EpochTable();
-  #old = new EpochTable();
+  #young: EpochTable;
+  #old: EpochTable;
   #changes: { readonly epoch: number; readonly diff: RingDiff }[] = [];
 
-  /** @param limit keys held, at most twice this */
-  constructor(limit = 100_000) {
+  /**
+   * @param limit keys held, at most twice this
+   * @param slots of a table to begin with
+   */
+  constructor(limit = 100_000, slots?: number) {
     this.#limit = limit;
+    this.#slots = slots;
+    this.#young = new EpochTable(slots);
+    this.#old = new EpochTable(slots);
   }
 
   has(key: string, hash: number): boolean {
@@ -50,8 +57,8 @@ export class RecordedKeys {
   }
 
   clear(): void {
-    this.#young = new EpochTable();
-    this.#old = new EpochTable();
+    this.#young = new EpochTable(this.#slots);
+    this.#old = new EpochTable(this.#slots);
     this.#changes = [];
   }
 

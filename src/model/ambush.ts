@@ -40,7 +40,7 @@ export class Ambushes {
     const { redis, random } = this.#world;
     const document = redis.document;
     if (document === null || (document.phase === "S" && !document.settling)) return;
-    const [verb, key = ""] = line.split(" ");
+    const [verb, key = ""] = line.split(" ", 2);
     const reserved = key.startsWith("ringshift:");
     if (reserved && verb === "mg") return;
     if (random.chance(this.#rate)) this.#strike(process, server, reserved ? "" : key);

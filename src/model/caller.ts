@@ -7,6 +7,8 @@ import { SimProcess } from "./process.ts";
 import { COMMANDS, type Command } from "./profile.ts";
 
 const OPTIONS = { timeoutMs: 5_000, retryAmbiguous: false };
+/** Big tables are most of what making a client costs; and in small ones keys meet. */
+const SETTINGS = { laneSlots: 4 };
 /** Rejections that are promised to have had no effect. */
 const WITHOUT_EFFECT = ["NODE_DOWN", "TIMEOUT", "REDIS_UNREACHABLE", "SERVER_ERROR", "VALUE_TOO_LARGE", "NOT_NUMERIC"];
 
@@ -34,7 +36,7 @@ export class Caller extends SimProcess {
     const session = await this.open();
     // the client asks its pool for links only, and these are the simulated ones
     const open = { session, pool: this.transport, store: undefined, close: async () => {} };
-    this.#client = new Client(open as unknown as OpenSession, OPTIONS);
+    this.#client = new Client(open as unknown as OpenSession, OPTIONS, SETTINGS);
   }
 
   /** A last read; tried until it is answered. */

@@ -13,6 +13,7 @@ import { readFence } from "../memcached/fence.ts";
 import type { Pending as QueueEntry, Settle } from "../memcached/flush.ts";
 import { type Endpoint, ExchangeError } from "../memcached/transport.ts";
 import type { LinkParts } from "./network.ts";
+import type { Event } from "./scheduler.ts";
 import type { SimServer } from "./server.ts";
 
 const FLUSH_TIMEOUT_MS = 1_000;
@@ -29,7 +30,8 @@ interface Pending {
 
 interface Flush {
   readonly items: readonly Pending[];
-  done: boolean;
+  /** Its time limit. */
+  limit: Event | undefined;
 }
 
 interface Connection {
@@ -150,21 +152,22 @@ export class SimLink {
         else if (item.on === undefined || item.on.id === connection.ref.id) rest.push(item);
         else item.settle(new ExchangeError(down(this.#node, "gone"), false), undefined);
       }
-      if (rest.length > 0) this.#write(connection, { items: rest, done: false });
+      if (rest.length > 0) this.#write(connection, { items: rest, limit: undefined });
     }
   }
 
   #write(connection: Connection, flush: Flush): void {
     const { scheduler, owner, holds, publication } = this.#parts;
     connection.flushes.push(flush);
-    scheduler.after(FLUSH_TIMEOUT_MS, owner, () => {
-      if (!flush.done && !connection.broken) this.#broke(connection, "no answer in time");
+    flush.limit = scheduler.after(FLUSH_TIMEOUT_MS, owner, () => {
+      if (!connection.broken) this.#broke(connection, "no answer in time");
     });
     if (connection.held !== undefined) {
       connection.held.push(flush);
       return;
     }
-    const ms = holds(flush.items.flatMap((item) => item.commands));
+    const { items } = flush;
+    const ms = holds(items.length === 1 ? items[0]!.commands : items.flatMap((item) => item.commands));
     if (ms === 0) {
       this.#transmit(connection, flush);
       return;
@@ -183,9 +186,9 @@ export class SimLink {
     const { random } = scheduler;
     const slow = random.chance(weather.slow) ? random.next() * weather.slowMs : 0;
     connection.serverAt = Math.max(connection.serverAt, scheduler.now + random.exponential(weather.mean) + slow);
-    const steps = flush.items.flatMap((item) => item.commands.map((command) => ({ item, command })));
-    for (const { item, command } of steps) {
-      this.#step(connection, command, (reply) => item.replies.push(reply), item.submittedAt);
+    for (const { commands, replies, submittedAt } of flush.items) {
+      const done = (reply: Reply) => replies.push(reply);
+      for (const command of commands) this.#step(connection, command, done, submittedAt);
     }
     this.#step(connection, this.#tail, (reply) => this.#answer(connection, flush, reply));
   }
@@ -202,9 +205,10 @@ export class SimLink {
       }
       running(this.#node, command, submittedAt);
       const reply = server.execute(command);
-      scheduler.note(
-        () => `${owner.name}${owner.dead ? " (dead)" : ""} ${server.name} ${show(command)} -> ${showReply(reply)}`,
-      );
+      if (scheduler.trace !== undefined) {
+        const who = `${owner.name}${owner.dead ? " (dead)" : ""}`;
+        scheduler.note(() => `${who} ${server.name} ${show(command)} -> ${showReply(reply)}`);
+      }
       done(reply);
       ran(this.#node, command, reply);
     };
@@ -217,7 +221,7 @@ export class SimLink {
     connection.replyAt = Math.max(connection.replyAt, scheduler.now + scheduler.random.exponential(weather.mean));
     scheduler.at(connection.replyAt, owner, () => {
       if (connection.broken) return;
-      flush.done = true;
+      scheduler.cancel(flush.limit!);
       connection.productive = true;
       connection.flushes.splice(connection.flushes.indexOf(flush), 1);
       connection.fence = readFence(last, connection.fence);

@@ -26,9 +26,10 @@ export function addressOf(name: string): string {
 export function drawPlan(random: Random, keys: number, { changes: [fewest, most], back }: Profile): Plan {
   for (;;) {
     const shapes = drawShapes(random, random.int(fewest, most), back);
-    const moving = CANDIDATES.filter((key) => moves(shapes, key) > 0);
+    const moves = movesOf(shapes);
+    const moving = CANDIDATES.filter((key) => moves.has(key));
     if (moving.length < keys) continue;
-    const often = [...moving].sort((a, b) => moves(shapes, b) - moves(shapes, a)).slice(0, 12);
+    const often = [...moving].sort((a, b) => moves.get(b)! - moves.get(a)!).slice(0, 12);
     const chosen = new Set<string>();
     while (chosen.size < keys)
       chosen.add(random.pick(chosen.size === 0 ? often : random.chance(0.8) ? moving : CANDIDATES));
@@ -53,9 +54,14 @@ function drawShapes(random: Random, changes: number, backAgain: number): Shape[]
   return shapes;
 }
 
-/** How many of the changes move the key. */
-function moves(shapes: readonly Shape[], key: string): number {
-  return shapes.slice(1).filter((shape, i) => ownersOf(shape).get(key) !== ownersOf(shapes[i]!).get(key)).length;
+/** By key: how many of the changes move it. Keys that none moves are left out. */
+function movesOf(shapes: readonly Shape[]): Map<string, number> {
+  const moves = new Map<string, number>();
+  for (const [i, shape] of shapes.slice(1).entries()) {
+    const [before, after] = [ownersOf(shapes[i]!), ownersOf(shape)];
+    for (const key of CANDIDATES) if (before.get(key) !== after.get(key)) moves.set(key, (moves.get(key) ?? 0) + 1);
+  }
+  return moves;
 }
 
 const owners = new Map<number, Map<string, string>>();

@@ -180,7 +180,7 @@ export class SimProcess implements Owner {
     if (grown !== undefined) world.faults.push(grown);
     const { line } = command;
     if (!line.startsWith("md ") || !this.opened) return;
-    const [, key = "", cas] = line.split(" ");
+    const [, key = "", cas] = line.split(" ", 3);
     const item = server.items.get(key);
     if (item === undefined || (cas !== undefined && cas !== `C${item.cas}`)) return;
     if (this.#countsAsEviction(node, key, item)) world.lost(node, key, item);

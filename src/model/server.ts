@@ -219,6 +219,14 @@ export const EMPTY: Reply = {
   message: "",
 };
 
+const bare = new Map<string, Reply>();
+
+/** The same object for the same status: most replies are nothing else. */
 function reply(status: string): Reply {
-  return { ...EMPTY, status };
+  let known = bare.get(status);
+  if (known === undefined) {
+    known = Object.freeze({ ...EMPTY, status });
+    bare.set(status, known);
+  }
+  return known;
 }

@@ -16,16 +16,18 @@ import type {
 } from "../topology/store.ts";
 import type { Weather } from "./network.ts";
 import type { SimRedis } from "./redis.ts";
-import type { Owner, Scheduler } from "./scheduler.ts";
+import type { Event, Owner, Scheduler } from "./scheduler.ts";
 
 const COMMAND_TIMEOUT_MS = 1_000;
 
 interface Call {
   readonly name: string;
-  readonly step: () => unknown;
+  readonly step: (redis: SimRedis) => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: RingshiftError) => void;
-  state: "sent" | "run" | "over";
+  /** Its time limit. */
+  limit: Event | undefined;
+  over: boolean;
 }
 
 export interface StoreParts {
@@ -153,12 +155,12 @@ export class SimStore implements OperatorStore {
   }
 
   #call<T>(name: string, step: (redis: SimRedis) => T): Promise<T> {
-    const { scheduler, owner, redis } = this.#parts;
+    const { scheduler, owner } = this.#parts;
     return new Promise<T>((resolve, reject) => {
       const settle = resolve as (value: unknown) => void;
-      const call: Call = { name, step: () => step(redis), resolve: settle, reject, state: "sent" };
+      const call: Call = { name, step, resolve: settle, reject, limit: undefined, over: false };
       this.#open.add(call);
-      scheduler.after(COMMAND_TIMEOUT_MS, owner, () => this.#fail(call));
+      call.limit = scheduler.after(COMMAND_TIMEOUT_MS, owner, () => this.#fail(call));
       this.#send(call);
     });
   }
@@ -176,24 +178,31 @@ export class SimStore implements OperatorStore {
   }
 
   #run(call: Call): void {
-    const { scheduler, weather, owner } = this.#parts;
+    const { scheduler, weather, owner, redis } = this.#parts;
     if (this.cutUntil > scheduler.now && scheduler.random.chance(0.5)) return;
-    const answer = call.step();
-    scheduler.note(() => `${owner.name}${owner.dead ? " (dead)" : ""} redis ${call.name} -> ${showAnswer(answer)}`);
+    const answer = call.step(redis);
+    if (scheduler.trace !== undefined) {
+      const who = `${owner.name}${owner.dead ? " (dead)" : ""}`;
+      scheduler.note(() => `${who} redis ${call.name} -> ${showAnswer(answer)}`);
+    }
     if (this.cutUntil > scheduler.now) return;
     this.#replyAt = Math.max(this.#replyAt, scheduler.now + scheduler.random.exponential(weather.mean / 4));
     scheduler.at(this.#replyAt, owner, () => {
-      if (call.state === "over") return;
-      call.state = "over";
-      this.#open.delete(call);
+      if (call.over) return;
+      this.#end(call);
       call.resolve(answer);
     });
   }
 
-  #fail(call: Call): void {
-    if (call.state === "over") return;
-    call.state = "over";
+  #end(call: Call): void {
+    call.over = true;
     this.#open.delete(call);
+    this.#parts.scheduler.cancel(call.limit!);
+  }
+
+  #fail(call: Call): void {
+    if (call.over) return;
+    this.#end(call);
     const { scheduler, owner } = this.#parts;
     scheduler.after(0, owner, () =>
       call.reject(new RingshiftError("REDIS_UNREACHABLE", "the simulated Redis does not answer")),

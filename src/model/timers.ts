@@ -3,12 +3,13 @@
  * way these are the scheduler's, in the process whose event asked for them. So a call's time is up when its process' clock says so, a seed
  * replays exactly, and nothing of a run is left behind in the real event loop.
  */
-import type { Owner, Scheduler } from "./scheduler.ts";
+import type { Event, Owner, Scheduler } from "./scheduler.ts";
 
 const REAL = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate };
 
 class SimTimer {
-  over = false;
+  /** Undefined once it is cleared. */
+  event: Event | undefined;
 
   unref(): this {
     return this;
@@ -22,9 +23,7 @@ class SimTimer {
 /** Until the function returned is called, timers set from a process' event are the scheduler's. All others stay Node's. */
 export function virtualTimers(scheduler: Scheduler): () => void {
   const after = (owner: Owner, timer: SimTimer, ms: number, run: () => void) => {
-    scheduler.after(Math.max(0, ms), owner, () => {
-      if (!timer.over) run();
-    });
+    timer.event = scheduler.after(Math.max(0, ms), owner, run);
   };
   const once = (real: (run: () => void, ms?: number) => unknown) => (run: () => void, ms?: number) => {
     const owner = scheduler.current;
@@ -39,14 +38,17 @@ export function virtualTimers(scheduler: Scheduler): () => void {
     const timer = new SimTimer();
     const again = () => {
       run();
-      after(owner, timer, ms, again);
+      if (timer.event !== undefined) after(owner, timer, ms, again);
     };
     after(owner, timer, ms, again);
     return timer;
   };
   const clear = (real: (timer: never) => void) => (timer: unknown) => {
-    if (timer instanceof SimTimer) timer.over = true;
-    else real(timer as never);
+    if (!(timer instanceof SimTimer)) real(timer as never);
+    else if (timer.event !== undefined) {
+      scheduler.cancel(timer.event);
+      timer.event = undefined;
+    }
   };
   Object.assign(globalThis, {
     setTimeout: once(REAL.setTimeout),

@@ -8,6 +8,8 @@ import { join, noRuns, type Totals } from "./totals.ts";
 
 /** Runs of one batch: a second or two. */
 const BATCH_RUNS = 200;
+/** A run's objects die with it, and with this much room few are copied first. */
+const YOUNG_MB = 96;
 
 /** @param progress told of the runs done so far */
 export async function runInWorkers(all: Batch, threads: number, progress: (runs: number) => void): Promise<Totals> {
@@ -18,7 +20,9 @@ export async function runInWorkers(all: Batch, threads: number, progress: (runs:
   const results: Totals[] = [];
   let [next, done, found] = [0, 0, false];
   const work = async () => {
-    const worker = new Worker(new URL(`./batch${import.meta.url.slice(-3)}`, import.meta.url));
+    const worker = new Worker(new URL(`./batch${import.meta.url.slice(-3)}`, import.meta.url), {
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     try {
       while (next < batches.length && !(all.first && found)) {
         const at = next++;

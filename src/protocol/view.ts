@@ -6,8 +6,9 @@
  *
  * Views are immutable but for their counters; an attempt at an operation works under one view from its first to its last command.
  */
-import { type Arc, buildRing, diffRings, hashOf, Ring, type RingDiff, type RingNodeInput } from "../ring/index.ts";
+import { type Arc, buildRing, hashOf, type Ring, type RingDiff } from "../ring/index.ts";
 import { isDead, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
+import { nodeRingOf, ringNode } from "./node-ring.ts";
 
 /** Keys that this process has seen arrive at their new owner, at most; the rest cost a look at both servers again. */
 const MAX_KNOWN_MOVED = 200_000;
@@ -51,7 +52,8 @@ export class View {
   /** Indexes of nodes that are declared dead while keys move to them: all their keys wait for a ring without them (give-up.ts). */
   readonly #givenUp: ReadonlySet<number> | undefined;
   readonly #owners: readonly NodeRecord[];
-  readonly #previousByName: ReadonlyMap<string, NodeRecord>;
+  /** By name: the old ring's nodes. */
+  readonly #previous: ReadonlyMap<string, NodeRecord> | undefined;
   readonly #knownMoved = new Set<string>();
 
   constructor(document: TopologyDocument, redisRunId: string, confirmedAt: number, unfenced = false) {
@@ -62,15 +64,13 @@ export class View {
     this.superseded = new Promise((resolve) => {
       this.#supersede = resolve;
     });
-    this.ring = ringOf(document, document.nodes);
-    const byName = new Map(document.nodes.map((node) => [node.name, node]));
-    this.#owners = this.ring.nodes.map((node) => byName.get(node.name)!);
-    this.#previousByName = new Map((document.previousNodes ?? []).map((node) => [node.name, node]));
-    if (document.previousNodes !== null) {
-      this.diff = diffRings(ringOf(document, document.previousNodes), this.ring, (from, to) => {
-        return this.#previousByName.get(from.name)?.index === byName.get(to.name)?.index;
-      });
-    }
+    const { compat } = document.ring;
+    const own = nodeRingOf(document.nodes, compat);
+    this.ring = own.ring;
+    this.#owners = own.owners;
+    const before = document.previousNodes === null ? undefined : nodeRingOf(document.previousNodes, compat);
+    this.diff = before && own.diffFrom(before);
+    this.#previous = before?.byName;
     const givenUp = deadDestinations(this);
     if (givenUp.length > 0) this.#givenUp = new Set(givenUp.map((node) => node.index));
   }
@@ -92,7 +92,7 @@ export class View {
   /** The owner before the change under way; the owner itself when there is none. */
   previousOwner(hash: number): NodeRecord {
     const arc = this.diff?.find(hash);
-    return arc?.moves ? this.#previousByName.get(arc.fromNode)! : this.owner(hash);
+    return arc?.moves ? this.#previous!.get(arc.fromNode)! : this.owner(hash);
   }
 
   /** Position of a wire key on the rings: of its tag, where the cluster has hash tags. */
@@ -121,7 +121,7 @@ export class View {
       return { view: this, key, hash, kind, moving, node: owner, source, point: listed, careful: false };
     }
     if (phase === "S") return { view: this, key, hash, kind, moving, node: owner, source, point, careful: true };
-    const old = this.#previousByName.get(arc.fromNode)!;
+    const old = this.#previous!.get(arc.fromNode)!;
     if (phase === "F") {
       return {
         view: this,
@@ -180,13 +180,5 @@ export function prepareRings(document: TopologyDocument, nodes = document.nodes)
 
 /** The ring that a document's nodes make. */
 export function ringOf(document: TopologyDocument, nodes: readonly NodeRecord[]): Ring {
-  return new Ring(nodes.map(ringNode), { compat: document.ring.compat });
-}
-
-function ringNode({ name, weight, vnodes }: NodeRecord): RingNodeInput {
-  return {
-    name,
-    ...(weight === undefined ? {} : { weight }),
-    ...(vnodes === undefined ? {} : { vnodes }),
-  };
+  return nodeRingOf(nodes, document.ring.compat).ring;
 }

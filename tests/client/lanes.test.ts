@@ -33,8 +33,8 @@ describe("what is sent at once", () => {
   test("is known exactly, also of keys that share a slot", () => {
     const step = fc.record({ key: fc.constantFrom(...KEYS), write: fc.boolean(), end: fc.boolean() });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const [lanes, book] = [new Lanes(), new PlainBook()];
+      fc.property(fc.array(step, { maxLength: 200 }), fc.constantFrom(undefined, 1, 4), (steps, slots) => {
+        const [lanes, book] = [new Lanes(slots), new PlainBook()];
         for (const { key, write, end } of steps) {
           if (end && book.open(key) > 0) {
             lanes.end(key, HASHES[key]!);

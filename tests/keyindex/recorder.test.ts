@@ -106,14 +106,15 @@ describe("batches", () => {
 
 describe("the table of epochs", () => {
   test("is a Map, whatever the hashes", () => {
+    const slots = fc.constantFrom(undefined, 2, 16);
     const step = fc.record({
       key: fc.integer({ min: 0, max: 3000 }),
       hash: fc.constantFrom(0, 1, 2, 7, 1 << 30, undefined),
       epoch: fc.integer({ min: 0, max: 3 }),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 2500, size: "max" }), fc.nat(2500), (steps, resetAt) => {
-        const table = new EpochTable();
+      fc.property(fc.array(step, { maxLength: 2500, size: "max" }), fc.nat(2500), slots, (steps, resetAt, first) => {
+        const table = new EpochTable(first);
         const plain = new Map<string, number>();
         const hashes = new Map<string, number>(); // a key has one hash
         for (const [i, { key, hash, epoch }] of steps.entries()) {

@@ -15,8 +15,12 @@ export function storeOf(parts: StoreParts, off: RulesOff, process: SimProcess): 
   return off.size === 0 ? new SimStore(parts) : new TamperedStore(parts, off, process);
 }
 
+/** Far more keys than a run has, in tables that are made with every process. */
+const RECORDED_KEYS = 100_000;
+const RECORDED_SLOTS = 16;
+
 export function recordedOf(off: RulesOff): RecordedKeys {
-  return off.has("w-recmem") ? new Unforgetting() : new RecordedKeys();
+  return off.has("w-recmem") ? new Unforgetting() : new RecordedKeys(RECORDED_KEYS, RECORDED_SLOTS);
 }
 
 class Unforgetting extends RecordedKeys {
