@@ -211,8 +211,10 @@ class KeyChecker {
       if (optional && state === way.state) continue;
       yield { way: { ...way, state, applied: withId(way.applied, operation.id) }, idle: optional };
     }
-    if (idle || way.state.value === undefined) return;
+    if (way.state.value === undefined) return;
+    // also after an effect that nobody need have: it may be that which has given the TTL
     if (mayHaveExpired(way.state, at, this.#tolerance)) yield { way: { ...way, state: ABSENT }, idle: true };
+    if (idle) return;
     for (const { cause } of this.#losses) {
       yield { way: { ...way, state: ABSENT, losses: [...way.losses, cause] }, idle: true };
     }

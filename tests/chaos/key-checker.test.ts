@@ -171,6 +171,19 @@ describe("accepts", () => {
     expect(kind(history)).toBe("fine");
   });
 
+  test("a value that expires by a TTL of unknown effect", () => {
+    const late = [did(0, 1, "set", "v1", true, { ttl: 600 }), unsure(10, 11, "touch", "", "io", { ttl: 8 })];
+    expect(kind([...late, did(9_000, 9_001, "get", "", null)])).toBe("fine");
+    expect(kind([...late, did(7_000, 7_001, "get", "", null)])).toBe("lostWrite");
+    expect(
+      kind([
+        did(0, 1, "set", "v1", true),
+        unsure(10, 11, "set", "v2", "io", { ttl: 8 }),
+        did(9_000, 9_001, "gat", "", null),
+      ]),
+    ).toBe("fine");
+  });
+
   test("a cas that answers no without a reason: after a move or a restart it does", () => {
     expect(kind([v1, did(2, 3, "cas", "v2", false, { expected: "v1" }), did(4, 5, "get", "", "v1")])).toBe("fine");
   });
