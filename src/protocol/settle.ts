@@ -2,7 +2,7 @@
  * Rule T, after D → S (docs/protocol.md): the next migration starts, and `settling` ends, when every registered client has acknowledged
  * the epoch, or after the hold-off.
  */
-import { successor } from "../topology/document.ts";
+import { successor, type TopologyDocument } from "../topology/document.ts";
 import type { Session } from "./session.ts";
 
 /** Packets of an older epoch are not expected later than this. */
@@ -21,7 +21,7 @@ export async function settle(session: Session, waiting: () => void = () => {}): 
     if (document.phase !== "S" || !document.settling || !confirmed) return;
     const late = await session.store.unacknowledged(document.epoch);
     if (late.length === 0 || session.clock.now() > deadline) {
-      await endSettling(session);
+      await endSettling(session, document);
       continue;
     }
     if (!told) waiting();
@@ -34,12 +34,14 @@ export async function settle(session: Session, waiting: () => void = () => {}): 
 export async function settleOnce(session: Session): Promise<void> {
   const { document, confirmed } = await session.look();
   if (document.phase !== "S" || !document.settling || !confirmed) return;
-  if ((await session.store.unacknowledged(document.epoch)).length === 0) await endSettling(session);
+  if ((await session.store.unacknowledged(document.epoch)).length === 0) await endSettling(session, document);
 }
 
-/** Publishes the settled document; another process may have been faster. */
-async function endSettling(session: Session): Promise<void> {
-  const { document } = session.view;
+/**
+ * Publishes the settled document; another process may have been faster.
+ * @param document that was looked at. The session's view may be of a later phase by now, a D that must not lose its old nodes
+ */
+async function endSettling(session: Session, document: TopologyDocument): Promise<void> {
   const names = new Set(document.nodes.map((node) => node.name));
   const fences = Object.fromEntries(Object.entries(document.fences).filter(([name]) => names.has(name)));
   const untrusted = document.untrusted.filter((name) => names.has(name));
