@@ -27,9 +27,8 @@ export async function purgeAndCheck(
     const probe = new View({ ...document, phase: "F", nodes, previousNodes: document.nodes }, view.redisRunId, 0);
     const lacking = await lackingFence(session, view, involved(probe), joining);
     if (lacking === undefined) {
-      const byName = new Map(nodes.map((node) => [node.name, node]));
       try {
-        await purge(session, view, probe.diff!, byName, joining);
+        await purge({ session, view, diff: probe.diff!, nodes, empty: joining, dead: document.dead ?? [] });
         return involved(probe).map((node) => node.name);
       } catch (error) {
         if (!(error instanceof Retry)) throw error;

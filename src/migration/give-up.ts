@@ -58,8 +58,9 @@ function without(session: Session, { document }: View, names: ReadonlySet<string
 
 /** G for the arcs that other nodes gain in the dead ones' place. Their keys wait, so what stands there is a stray. */
 async function purgeGained(session: Session, view: View, probe: View, names: ReadonlySet<string>): Promise<void> {
-  const gaining = new Map(probe.document.nodes.map((node) => [node.name, node]));
-  await repeatedly(session, view, () => purge(session, view, probe.diff!, gaining, new Set()));
+  const { nodes } = probe.document;
+  const dead = view.document.dead ?? [];
+  await repeatedly(session, view, () => purge({ session, view, diff: probe.diff!, nodes, empty: new Set(), dead }));
   for (const arc of arcsTo(view, names)) {
     const keys = await keysOf(session, view, arc, [arc.toPoint]);
     const byNode = new Map<NodeRecord, string[]>();

@@ -1,9 +1,11 @@
 /**
  * Rule G, purge (docs/protocol.md): before F, what stands at a gaining server under a key that it is about to gain is a stray of a dead
- * operation, and is deleted by its CAS under a fence check.
+ * operation, and is deleted by its CAS under a fence check. Strays are looked for under the keys that the index lists, and where it may have gaps
+ * under all that the gaining servers hold.
  */
 import { metaDelete, metaGet } from "../memcached/commands.ts";
 import { MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
+import { ourKeys } from "../protocol/our-keys.ts";
 import type { Session } from "../protocol/session.ts";
 import { ask, requireFence } from "../protocol/validate.ts";
 import type { View } from "../protocol/view.ts";
@@ -13,20 +15,31 @@ import { entriesOf } from "./entries.ts";
 import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
 import { arcsByPoint } from "./plan.ts";
 
+export interface Purging {
+  readonly session: Session;
+  /** The S that the change sets out from. Never a later one: in D the real values stand where strays would. */
+  readonly view: View;
+  readonly diff: RingDiff;
+  /** The nodes of the new ring. */
+  readonly nodes: readonly NodeRecord[];
+  /** By name: servers that were found empty; passed over. */
+  readonly empty: ReadonlySet<string>;
+  /** By name: servers that are not asked for their fence. */
+  readonly dead: readonly string[];
+}
+
 /**
- * @param view the S that the change sets out from. Never a later one: in D the real values stand where strays would
- * @param gaining the nodes of the new ring by name; servers in `empty` were found empty and are passed over
- * @returns strays deleted
- * @throws Retry
+ * Answers how many strays were deleted.
+ * @throws Retry; RingshiftError when a server cannot list its keys
  */
-export async function purge(
-  session: Session,
-  view: View,
-  diff: RingDiff,
-  gaining: ReadonlyMap<string, NodeRecord>,
-  empty: ReadonlySet<string>,
-): Promise<number> {
+export async function purge(purging: Purging): Promise<number> {
+  const listed = await purgeListed(purging);
+  return (await indexHasGaps(purging)) ? listed + (await purgeHeld(purging)) : listed;
+}
+
+async function purgeListed({ session, view, diff, nodes, empty }: Purging): Promise<number> {
   const { document } = view;
+  const gaining = new Map(nodes.map((node) => [node.name, node]));
   let purged = 0;
   await inParallel(arcsByPoint(diff), SETS_AT_ONCE, async ([point, arcs]) => {
     if (!arcs.some((arc) => arc.moves && !empty.has(arc.toNode))) return;
@@ -43,6 +56,35 @@ export async function purge(
       }
     }
   });
+  return purged;
+}
+
+/** A losing server's part of the index is not complete for sure. */
+async function indexHasGaps({ session, view, diff, dead }: Purging): Promise<boolean> {
+  const { nodes, previousNodes, untrusted } = view.document;
+  const losing = new Set(diff.arcs.flatMap((arc) => (arc.moves ? [arc.fromNode] : [])));
+  if (untrusted.some((name) => losing.has(name))) return true;
+  for (const node of previousNodes ?? nodes) {
+    if (!losing.has(node.name) || dead.includes(node.name)) continue;
+    const asked = await ask(session, view, node, [metaGet(session.namespace.fenceKey)]);
+    if (asked.fence?.unindexed) return true;
+  }
+  return false;
+}
+
+async function purgeHeld({ session, view, diff, nodes, empty }: Purging): Promise<number> {
+  const gaining = new Set(diff.arcs.flatMap((arc) => (arc.moves && !empty.has(arc.toNode) ? [arc.toNode] : [])));
+  let purged = 0;
+  for (const node of nodes) {
+    if (!gaining.has(node.name)) continue;
+    for await (const keys of ourKeys(session, node)) {
+      const gained = keys.filter((key) => {
+        const arc = diff.find(view.hashOf(key));
+        return arc?.moves && arc.toNode === node.name;
+      });
+      purged += await purgeKeys(session, view, node, gained);
+    }
+  }
   return purged;
 }
 

@@ -123,7 +123,9 @@ export class SimServer {
     if (item === undefined) return reply("EN");
     const touch = flags.find((flag) => flag[0] === "T");
     let shown = item;
-    if (touch !== undefined) {
+    if (touch === "T-1")
+      this.items.delete(key); // ended by a command, so no loss
+    else if (touch !== undefined) {
       shown = { ...item, expiresAt: this.#expiry(Number(touch.slice(1))) };
       this.items.set(key, shown);
     }

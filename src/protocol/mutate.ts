@@ -7,10 +7,11 @@
  *
  * A placeholder is *absent* to every command, but Memcached does not know that. A lease (lease.ts) may stand anywhere, the placeholder of a
  * pull where `route.careful`. So replace, append and prepend look first and then go with the CAS they saw; add and incr find out by what
- * they are answered; delete looks first where a pull may be under way, else looks in the same flush.
+ * they are answered; delete looks first where a pull may be under way, else ends what is there by an expiry, which tells what it was.
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import {
+  classicAdd,
   classicAppend,
   classicCas,
   isStored,
@@ -28,11 +29,15 @@ import { isHere, type Lease } from "./lease.ts";
 import { Ambiguous, Retry } from "./outcome.ts";
 import { pullOne } from "./pull-one.ts";
 import { removePlaceholder } from "./read.ts";
+import { PLACEHOLDER_TTL_S } from "./reserve.ts";
 import type { Session } from "./session.ts";
-import { ask, requireAccepted, tell } from "./validate.ts";
+import { ask, requireAccepted, requireFence, tell } from "./validate.ts";
 import type { Route } from "./view.ts";
 
 const MAX_ROUNDS = 200;
+const EMPTY = Buffer.alloc(0);
+/** An exptime that is over. */
+const EXPIRED = -1;
 
 /** A value ready for the wire. */
 export interface Item {
@@ -60,11 +65,13 @@ export async function set(session: Session, route: Route, item: Item): Promise<t
 /** Stores where nothing is. */
 export async function add(session: Session, route: Route, item: Item): Promise<boolean> {
   await arrive(session, route);
-  await ownsAbsence(session, route);
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const reply = await store(session, route, item, { mode: "E" });
-    if (expect(route, reply, "HD", "NS") === "HD") return true;
-    const look = await lookAt(session, route);
+    let look: Look | undefined;
+    if (session.isFresh(route.view)) {
+      const reply = await store(session, route, item, { mode: "E" });
+      if (expect(route, reply, "HD", "NS") === "HD") return true;
+      look = await lookAt(session, route);
+    } else look = await place(session, route);
     if (look === undefined) continue;
     if (look.reply.flags !== PLACEHOLDER_FLAGS) return false;
     const over = await store(session, route, item, { cas: look.reply.cas! }, look.exchanged.connection);
@@ -76,12 +83,15 @@ export async function add(session: Session, route: Route, item: Item): Promise<b
 /**
  * Rule T for what takes effect where nothing is. While Redis does not answer, a document of any age is sent under. A server that has left and come
  * back since was emptied: an `add` finds nothing there, though its key has a value at its owner, and what it leaves would pass for the newer
- * one when the key moves there. So the fence is asked first. @throws Retry when it is not the document's
+ * one when the key moves there. So a placeholder is put in its place, which passes for nothing, and the value goes over that by CAS once the
+ * fence has been seen: however late it arrives, it finds its placeholder or does nothing.
  */
-async function ownsAbsence(session: Session, route: Route): Promise<void> {
-  if (session.isFresh(route.view)) return;
-  const asked = await ask(session, route.view, route.node, [metaGet(session.namespace.fenceKey)]);
-  await requireAccepted(session, route, asked, false);
+async function place(session: Session, route: Route): Promise<Look | undefined> {
+  const put = classicAdd(route.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, EMPTY);
+  const exchanged = await ask(session, route.view, route.node, [put, metaGet(route.key, "f c s")]);
+  await requireAccepted(session, route, exchanged, false);
+  expect(route, exchanged.replies[0]!, "STORED", "NOT_STORED", "HD", "NS");
+  return lookIn(exchanged, 1);
 }
 
 /** Stores where something is. */
@@ -105,24 +115,54 @@ export async function extend(session: Session, route: Route, data: Buffer, mode:
 /** True when there was something to delete. */
 export async function remove(session: Session, route: Route): Promise<boolean> {
   await arrive(session, route);
+  if (route.moving) return removeMoving(session, route);
   if (route.careful) return conditional(session, route, (cas) => metaDelete(route.key, { cas }));
   const exchanged = await write(session, route, removal(route.key));
   return removed(route, exchanged.replies);
 }
 
 /**
- * Delete where no pull can be under way. The look in front tells a lease, which is no value, from one; what happens between the two is
- * microseconds of the same server: a value that a loader was just storing goes with its lease.
+ * Delete in D. A write of an earlier epoch may still reach the old owner, unacknowledged, and whoever meets it there brings it to the new one
+ * (R, K). A delete between that and its end at the old owner (P, step 5) would not be the last of it: the next pull would bring it again. So
+ * the old owner is looked at afterwards, what is there goes, and with it the place of whoever may have read it.
  */
-export function removal(key: string): Command[] {
-  return [metaGet(key, "f"), metaDelete(key)];
+async function removeMoving(session: Session, route: Route): Promise<boolean> {
+  const found = await conditional(session, route, (cas) => metaDelete(route.key, { cas }));
+  try {
+    if (await clearSource(session, route)) return found;
+    const left = await lookAt(session, route);
+    if (left === undefined || !found) return found;
+    const isPull = left.reply.flags === PLACEHOLDER_FLAGS;
+    if (isPull && (await removePlaceholder(session, route, left.reply, left.exchanged)) === "HD") return found;
+  } catch (error) {
+    throw found && error instanceof Retry ? new Ambiguous(error.cause) : error;
+  }
+  throw new Ambiguous(); // another value, or what was deleted
 }
 
-/** Of the replies to `removal`: there was a value to delete. @throws Ambiguous when what is deleted came between the two: a value or a lease */
-export function removed(route: Route, [look, done]: readonly Reply[]): boolean {
-  if (expect(route, done!, "HD", "NF") === "NF") return false;
-  if (look!.status === "EN") throw new Ambiguous();
-  return look!.flags !== PLACEHOLDER_FLAGS;
+/** True when the old owner was without the key; else what was there is gone now. @throws Retry */
+async function clearSource(session: Session, { view, source, key }: Route): Promise<boolean> {
+  const looked = await ask(session, view, source!, [metaGet(key, "c")]);
+  await requireFence(session, view, source!, looked);
+  const { cas } = looked.replies[0]!;
+  if (cas === undefined) return true;
+  const killed = await ask(session, view, source!, [metaDelete(key, { cas })], looked.connection);
+  await requireFence(session, view, source!, killed);
+  return false;
+}
+
+/**
+ * Delete where no pull can be under way. A get with an expiry in the past tells what it ends, in one step: a value or a lease, which is none. With
+ * a look and an `md` behind it another client's write may come between the two, be deleted, and not be told of. The second get makes the
+ * server give the memory back; a value that came meanwhile is not touched by it.
+ */
+export function removal(key: string): Command[] {
+  return [metaTouch(key, EXPIRED, "f"), metaGet(key)];
+}
+
+/** Of the replies to `removal`: there was a value to delete. */
+export function removed(route: Route, [ended]: readonly Reply[]): boolean {
+  return expect(route, ended!, "HD", "EN") === "HD" && ended!.flags !== PLACEHOLDER_FLAGS;
 }
 
 /** Adds to, or subtracts from, a decimal value; undefined on a miss. @throws RingshiftError NOT_NUMERIC */
@@ -255,11 +295,20 @@ async function conditional(
   throw new Retry();
 }
 
+interface Look {
+  readonly reply: Reply;
+  readonly exchanged: Exchanged;
+}
+
 /** `mg key f c s`; undefined when nothing is there. */
-async function lookAt(session: Session, route: Route): Promise<{ reply: Reply; exchanged: Exchanged } | undefined> {
+async function lookAt(session: Session, route: Route): Promise<Look | undefined> {
   const exchanged = await ask(session, route.view, route.node, [metaGet(route.key, "f c s")]);
   await requireAccepted(session, route, exchanged, false);
-  const reply = exchanged.replies[0]!;
+  return lookIn(exchanged, 0);
+}
+
+function lookIn(exchanged: Exchanged, at: number): Look | undefined {
+  const reply = exchanged.replies[at]!;
   return reply.status === "EN" ? undefined : { reply, exchanged };
 }
 
