@@ -123,11 +123,10 @@ export class SimServer {
     if (item === undefined) return reply("EN");
     const touch = flags.find((flag) => flag[0] === "T");
     let shown = item;
-    if (touch === "T-1")
-      this.items.delete(key); // ended by a command, so no loss
-    else if (touch !== undefined) {
+    if (touch !== undefined) {
       shown = { ...item, expiresAt: this.#expiry(Number(touch.slice(1))) };
-      this.items.set(key, shown);
+      if (shown.expiresAt === 0 || shown.expiresAt > this.second) this.items.set(key, shown);
+      else this.items.delete(key); // ended by a command, so no loss
     }
     return {
       ...EMPTY,

@@ -15,6 +15,7 @@ import {
   classicAppend,
   classicCas,
   isStored,
+  MAX_RELATIVE_TTL_S,
   type MetaSetOptions,
   metaArithmetic,
   metaDelete,
@@ -36,8 +37,8 @@ import type { Route } from "./view.ts";
 
 const MAX_ROUNDS = 200;
 const EMPTY = Buffer.alloc(0);
-/** An exptime that is over. */
-const EXPIRED = -1;
+/** An exptime that is over, in both protocols: the earliest that is taken for an absolute time. The binary one has no negative times. */
+const EXPIRED = MAX_RELATIVE_TTL_S + 1;
 
 /** A value ready for the wire. */
 export interface Item {

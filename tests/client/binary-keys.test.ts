@@ -27,7 +27,7 @@ test("what is sent: base64 with the flag b, and text keys as ever", async () => 
     await cache.delete("a b");
     await cache.get("a/b");
     const lines = server.requests.map(({ line }) => line).filter((line) => !line.includes("ringshift:managed"));
-    expect(lines).toEqual(["mg YSBi b v f", "ms YSBi 1 b T5 F0", "mg YSBi b f", "md YSBi b", "mg a/b v f"]);
+    expect(lines).toEqual(["mg YSBi b v f", "ms YSBi 1 b T5 F0", "mg YSBi b T2592001 f", "mg YSBi b", "mg a/b v f"]);
   } finally {
     await cache.quit();
     await server.close();

@@ -15,7 +15,7 @@ test.each([
   const server = await ScriptedServer.listen((request) => {
     sent.push(request.line);
     // whatever another client puts there in between is not this delete's business
-    if (request.line === "mg k T-1 f") return [{ send: `${ended}\r\n` }];
+    if (request.line === "mg k T2592001 f") return [{ send: `${ended}\r\n` }];
     return request.line === "mg k" ? [{ send: "HD\r\n" }] : answerEmpty(request);
   });
   const client = await createClient({ servers: [server.address] });
@@ -24,5 +24,5 @@ test.each([
     await server.close();
   });
   expect(await client.delete("k")).toBe(answer);
-  expect(sent.filter((line) => line.split(" ")[1] === "k")).toEqual(["mg k T-1 f", "mg k"]);
+  expect(sent.filter((line) => line.split(" ")[1] === "k")).toEqual(["mg k T2592001 f", "mg k"]);
 });
