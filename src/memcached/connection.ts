@@ -179,7 +179,9 @@ export class Connection implements Carrier {
 
   #wantsText(flags: number): boolean {
     const flush = this.#flushes.peek();
-    return (flush && nextItem(flush)?.asText?.(flags)) ?? false;
+    if (flush === undefined) return false;
+    const item = nextItem(flush);
+    return item === undefined || (item.asText?.(flags) ?? false); // no item: the fence
   }
 
   #onReply(reply: Reply): void {
@@ -217,6 +219,7 @@ export class Connection implements Carrier {
 
   /** Without a readable fence nothing in the flush is validated, so it must not look like a server that has none. */
   #readTail(reply: Reply, tail: Command): RingshiftError | undefined {
+    if (reply.text !== undefined && reply.text === this.#fence?.text) return undefined; // as the last one, nearly always
     if (tail.line === "mn" && reply.status === "MN") return undefined;
     if (reply.status !== "VA" && reply.status !== "EN") {
       const code =
