@@ -9,7 +9,7 @@ import type { DiscoveryWatch } from "../discovery/watch.ts";
 import { RingshiftError } from "../errors.ts";
 import { exptimeOf } from "../memcached/commands.ts";
 import { keyFits, MAX_BINARY_KEY_BYTES, toWireKey } from "../memcached/key.ts";
-import { isShortAscii, TextBlock } from "../memcached/text-block.ts";
+import { isAscii, TextBlock } from "../memcached/text-block.ts";
 import type { Item } from "../protocol/mutate.ts";
 import type { Session } from "../protocol/session.ts";
 import type { Route } from "../protocol/view.ts";
@@ -134,7 +134,7 @@ export class Core {
 
   /** @throws RingshiftError INVALID_VALUE, INVALID_TTL, INVALID_OPTION */
   item(key: string, value: unknown, options: Pick<WriteOptions, "ttl" | "compress">): Item {
-    if (typeof value === "string" && this.codec.keepsText(options.compress) && isShortAscii(value)) {
+    if (typeof value === "string" && this.codec.keepsText(options.compress) && isAscii(value)) {
       return new TextItem(value, this.exptime(key, options.ttl ?? 0));
     }
     const { data, flags } = this.codec.encode(value, key, options.compress);
@@ -175,7 +175,7 @@ export class Core {
   }
 }
 
-/** What `Codec.encode` makes of short ASCII text. */
+/** What `Codec.encode` makes of ASCII text. */
 class TextItem extends TextBlock implements Item {
   readonly flags = FLAG_TEXT;
   readonly exptime: number;

@@ -51,7 +51,7 @@ export class Storing {
 
   /** Small enough to be sent unasked. */
   #fits({ node, key }: Route, item: mutate.Item): boolean {
-    return this.#core.session.limits?.fits(node, key.length, (item.text ?? item.data).length) ?? true;
+    return this.#core.session.limits?.fits(node, key.length, mutate.blockOf(item).length) ?? true;
   }
 
   /** Listed in the index, or need not be. */
@@ -164,7 +164,7 @@ class Listing extends Sent<true> {
 }
 
 function commandOf({ wire }: Call<true>, item: mutate.Item): Command {
-  return metaSet(wire, item.text ?? item.data, { flags: item.flags, ttl: item.exptime });
+  return metaSet(wire, mutate.blockOf(item), { flags: item.flags, ttl: item.exptime });
 }
 
 function answerSet(replies: readonly Reply[], route: Route): true {

@@ -17,6 +17,11 @@ export const PLACEHOLDER_FLAGS = 0x52535048;
 export const MAX_FLUSH_COMMANDS = 64;
 /** Bytes in one flush, the fence get included, unless a single exchange is larger. */
 export const MAX_FLUSH_BYTES = 256 * 1024;
+/**
+ * Bytes of the replies to one flush, as far as they can be guessed. A flush is settled as a whole, by its fence: with twenty values of 256 KiB
+ * in it they are all held until the last has come, and their callers ask for nothing meanwhile. Values below 4 KiB fill a flush before this does.
+ */
+export const MAX_FLUSH_REPLY_BYTES = 256 * 1024;
 /** From here on memcached takes an expiry for an absolute time. */
 export const MAX_RELATIVE_TTL_S = 2_592_000;
 
@@ -65,7 +70,7 @@ export interface MetaSetOptions {
   readonly returnCas?: boolean | undefined;
 }
 
-/** `ms`; data as a string is short ASCII (`isShortAscii`). Beware: when it fails for lack of memory or size, memcached deletes the item that was there. */
+/** `ms`; data as a string is ASCII (`isAscii`). Beware: when it fails for lack of memory or size, memcached deletes the item that was there. */
 export function metaSet(key: string, data: Buffer | string, options: MetaSetOptions): Command {
   const name = isTextKey(key) ? `${key} ${data.length}` : `${base64(key)} ${data.length} b`;
   let line = `ms ${name} T${integer(options.ttl)} F${uint32(options.flags)}`;

@@ -13,7 +13,7 @@ import { type Address, formatAddress } from "./address.ts";
 import type { Command, ConnectionRef, Exchanged, FenceReading, Reply } from "./exchange.ts";
 import { readFence } from "./fence.ts";
 import { Fifo } from "./fifo.ts";
-import { encodeFlush, encodeRecords, type Flush, nextItem, type Pending, takeReply } from "./flush.ts";
+import { encodeFlush, encodeRecords, type Flush, NO_REPLIES, nextItem, type Pending, takeReply } from "./flush.ts";
 import type { Carrier } from "./link-options.ts";
 import { ReplyParser } from "./parser.ts";
 import { MAX_RECORD_BYTES, RecordWriter } from "./record-writer.ts";
@@ -22,6 +22,8 @@ import { ExchangeError } from "./transport.ts";
 /** No further flush is written while the socket holds more than this: what is not handed over yet can still fail unsent. */
 export const MAX_SOCKET_BACKLOG_BYTES = 1024 * 1024;
 const KEEP_ALIVE_MS = 30_000;
+/** What one flush counts for in the mean size of replies: a change of load is seen after some of them. */
+const NEWS = 1 / 4;
 
 /** What to connect to, and how long to wait. */
 export interface ConnectionTarget {
@@ -55,6 +57,9 @@ export class Connection implements Carrier {
   readonly #parser: ReplyParser;
   readonly #flushes = new Fifo<Flush>();
   #inFlight = 0;
+  /** Bytes that have come since the last flush was complete. */
+  #received = 0;
+  #replyBytes = 0;
   #fence: FenceReading | undefined;
   #productive = false;
   #finishing = false;
@@ -94,6 +99,10 @@ export class Connection implements Carrier {
   /** Commands that were written and not answered, tails included. */
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  get replyBytes(): number {
+    return this.#replyBytes;
   }
 
   /** True once anything was answered: this is a server, not just a port. */
@@ -160,6 +169,7 @@ export class Connection implements Carrier {
   }
 
   #onBytes(length: number, buffer: Buffer): void {
+    this.#received += length;
     try {
       this.#parser.push(buffer, length);
     } catch (error) {
@@ -169,7 +179,9 @@ export class Connection implements Carrier {
 
   #wantsText(flags: number): boolean {
     const flush = this.#flushes.peek();
-    return (flush && nextItem(flush)?.asText?.(flags)) ?? false;
+    if (flush === undefined) return false;
+    const item = nextItem(flush);
+    return item === undefined || (item.asText?.(flags) ?? false); // no item: the fence
   }
 
   #onReply(reply: Reply): void {
@@ -185,6 +197,8 @@ export class Connection implements Carrier {
     this.#inFlight--;
     if (!takeReply(flush, reply)) return;
     this.#flushes.shift();
+    this.#replyBytes += (this.#received / flush.commands - this.#replyBytes) * NEWS;
+    this.#received = 0;
     this.#complete(flush, reply);
     if (this.#finishing && this.#flushes.length === 0) this.#fail("CLOSED", "the connection was closed");
   }
@@ -197,12 +211,15 @@ export class Connection implements Carrier {
       return;
     }
     for (const item of flush.items) {
-      settleSafely(item, undefined, { replies: item.replies, fence: this.#fence, connection: this.#ref });
+      const { replies } = item;
+      item.replies = NO_REPLIES;
+      settleSafely(item, undefined, { replies, fence: this.#fence, connection: this.#ref });
     }
   }
 
   /** Without a readable fence nothing in the flush is validated, so it must not look like a server that has none. */
   #readTail(reply: Reply, tail: Command): RingshiftError | undefined {
+    if (reply.text !== undefined && reply.text === this.#fence?.text) return undefined; // as the last one, nearly always
     if (tail.line === "mn" && reply.status === "MN") return undefined;
     if (reply.status !== "VA" && reply.status !== "EN") {
       const code =

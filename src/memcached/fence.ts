@@ -32,7 +32,7 @@ export function parseFence(text: string): FenceReading {
  * @param previous an earlier reading, given back when the text is the same: fences change rarely, flushes are many.
  */
 export function readFence(reply: Reply, previous?: FenceReading): FenceReading | undefined {
-  if (reply.value === undefined) return undefined;
-  const text = reply.value.toString("latin1");
+  const text = reply.text ?? reply.value?.toString("latin1"); // the same where it is a fence
+  if (text === undefined) return undefined;
   return previous !== undefined && previous.text === text ? previous : parseFence(text);
 }

@@ -7,7 +7,7 @@
  *
  * Replies come back in the same order; `takeReply` deals them out. The exchanges are settled by the connection, when the last is there.
  */
-import { MAX_FLUSH_BYTES, MAX_FLUSH_COMMANDS } from "./commands.ts";
+import { MAX_FLUSH_BYTES, MAX_FLUSH_COMMANDS, MAX_FLUSH_REPLY_BYTES } from "./commands.ts";
 import type { Command, ConnectionRef, Exchanged, Reply } from "./exchange.ts";
 import type { Fifo } from "./fifo.ts";
 import type { ExchangeError } from "./transport.ts";
@@ -68,15 +68,24 @@ export function bytesOf(commands: readonly Command[]): number {
   return bytes;
 }
 
-/** Takes as many exchanges from the queue as one flush holds: at least one, whatever its size, and none split. */
-export function packFlush(queue: Fifo<Pending>, fence: Command | undefined): Flush {
+/** How many commands a flush takes when replies are of this size. */
+export function commandsFor(replyBytes: number): number {
+  if (replyBytes * MAX_FLUSH_COMMANDS <= MAX_FLUSH_REPLY_BYTES) return MAX_FLUSH_COMMANDS;
+  return Math.max(1, Math.floor(MAX_FLUSH_REPLY_BYTES / replyBytes));
+}
+
+/**
+ * Takes as many exchanges from the queue as one flush holds: at least one, whatever its size, and none split.
+ * @param most commands, the get of the fence included
+ */
+export function packFlush(queue: Fifo<Pending>, fence: Command | undefined, most = MAX_FLUSH_COMMANDS): Flush {
   const items: Pending[] = [];
   let commands = fence === undefined ? 0 : 1;
   let bytes = fence === undefined ? 0 : commandBytes(fence);
   for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
     commands += next.commands.length;
     bytes += next.bytes;
-    if (items.length > 0 && (commands > MAX_FLUSH_COMMANDS || bytes > MAX_FLUSH_BYTES)) break;
+    if (items.length > 0 && (commands > most || bytes > MAX_FLUSH_BYTES)) break;
     items.push(next);
     queue.shift();
   }
@@ -115,7 +124,7 @@ export function takeReply(flush: Flush, reply: Reply): boolean {
   return flush.missing === 0;
 }
 
-/** The bytes of a flush as few pieces: latin1 text, and large data blocks uncopied between them. */
+/** The bytes of a flush as few pieces: latin1 text, and large data blocks as they are between them. */
 export function encodeFlush(flush: Flush): (string | Buffer)[] {
   const pieces: (string | Buffer)[] = [];
   let text = "";
@@ -125,7 +134,12 @@ export function encodeFlush(flush: Flush): (string | Buffer)[] {
     for (let j = 0; j < commands.length; j++) {
       const command = commands[j]!;
       if (command.text !== undefined) {
-        text += `${command.line}\r\n${command.text}\r\n`;
+        if (command.text.length < OWN_WRITE_BYTES) {
+          text += `${command.line}\r\n${command.text}\r\n`;
+        } else {
+          pieces.push(`${text}${command.line}\r\n`, command.text);
+          text = "\r\n";
+        }
         continue;
       }
       const { line, data } = command;

@@ -34,6 +34,8 @@ export interface Carrier {
   readonly productive: boolean;
   /** False while the socket holds too much already. */
   readonly writable: boolean;
+  /** What a reply to the latest flushes was long, in bytes. Undefined: not counted. */
+  readonly replyBytes?: number;
   /** Hands a flush to the socket. Every exchange in it is settled exactly once from here on. */
   write(flush: Flush): void;
   /** What is written between the two may go together. */

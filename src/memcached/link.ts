@@ -21,7 +21,7 @@ import { MAX_FLUSH_COMMANDS, metaGet } from "./commands.ts";
 import { Connection, type ConnectionHooks, type ConnectionTarget, failAll } from "./connection.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
-import { newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
+import { commandsFor, newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
 import { handshakesOf } from "./handshake.ts";
 import type { Carrier, FirstWords, Handshake, LinkOptions, NodeLink } from "./link-options.ts";
 import { ExchangeError } from "./transport.ts";
@@ -296,10 +296,11 @@ export class Link implements NodeLink {
     const isLate = (item: Pending): boolean => item.mayFlush?.() === false;
     const isStray = (item: Pending): boolean => item.on !== undefined && item.on.id !== connection.ref.id;
     const late = () => this.#unsent("TIMEOUT", "the topology could not be confirmed in time", undefined, true);
-    const several = this.#waiting >= MAX_FLUSH_COMMANDS; // then they share a system call
+    const most = commandsFor(connection.replyBytes ?? 0);
+    const several = this.#waiting >= most; // then they share a system call
     if (several) connection.cork?.();
     while (this.#queue.length > 0 && connection.writable) {
-      const flush = packFlush(this.#queue, this.#fence);
+      const flush = packFlush(this.#queue, this.#fence, most);
       this.#waiting -= flush.tail === undefined ? flush.commands : flush.commands - 1;
       if (mayFlush !== undefined && !mayFlush()) {
         failAll(flush.items, late());

@@ -50,6 +50,11 @@ export interface Item {
   readonly exptime: number;
 }
 
+/** What is sent of it: the text where there is one, since its bytes would have to be made. */
+export function blockOf(item: Item): string | Buffer {
+  return item.text ?? item.data;
+}
+
 /** Where the write goes: the route, pulled if it was dual. */
 export async function arrive(session: Session, route: Route): Promise<void> {
   if (route.kind === "dual") await pullOne(session, route);
@@ -98,9 +103,9 @@ async function place(session: Session, route: Route): Promise<Look | undefined> 
 /** Stores where something is. */
 export async function replace(session: Session, route: Route, item: Item): Promise<boolean> {
   await arrive(session, route);
-  await fits(session, route, item.data.length);
+  await fits(session, route, blockOf(item).length);
   return conditional(session, route, (cas) =>
-    metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, cas }),
+    metaSet(route.key, blockOf(item), { flags: item.flags, ttl: item.exptime, cas }),
   );
 }
 
@@ -206,7 +211,7 @@ export interface CasBinding {
 /** Stores when the item is still the one the token came from. The caller has checked that the token's node is `route.node`. */
 export async function compareAndSet(session: Session, route: Route, item: Item, token: CasBinding): Promise<boolean> {
   await arrive(session, route);
-  await fits(session, route, item.data.length);
+  await fits(session, route, blockOf(item).length);
   // CAS numbers start anew with the server process: only a connection that has shown the token's incarnation may carry it
   let connection = token.connection;
   let exchanged = connection && (await tellOn(session, route, item, token, connection));
@@ -228,7 +233,7 @@ async function tellOn(
   token: CasBinding,
   on: ConnectionRef,
 ): Promise<Exchanged | undefined> {
-  const command = metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, cas: token.cas });
+  const command = metaSet(route.key, blockOf(item), { flags: item.flags, ttl: item.exptime, cas: token.cas });
   try {
     return await tell(session, route.view, route.node, [command], on);
   } catch (error) {
@@ -321,10 +326,10 @@ async function store(
   how: Pick<MetaSetOptions, "mode" | "cas"> & { readonly classic?: boolean },
   on?: ConnectionRef,
 ): Promise<Reply> {
-  await fits(session, route, item.data.length);
+  await fits(session, route, blockOf(item).length);
   const command = how.classic
     ? classicCas(route.key, item.flags, item.exptime, how.cas!, item.data)
-    : metaSet(route.key, item.data, { flags: item.flags, ttl: item.exptime, ...how });
+    : metaSet(route.key, blockOf(item), { flags: item.flags, ttl: item.exptime, ...how });
   if (route.view.unfenced) return (await write(session, route, [command], on)).replies[0]!;
   const recorded = session.recorder.knows(route.key, route.hash)
     ? "recorded"

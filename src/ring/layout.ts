@@ -24,8 +24,10 @@ const OWNER_RANGE = 1 << 16;
 const MAX_BUCKET_BITS = 20;
 /** Points of a part that is sorted in one go: 0.5 ms. */
 const PART_POINTS = 8192;
-/** Sorting a point costs this part of making it. */
-const CHEAPER = 16;
+/** Nodes whose points are counted, or shared out, between two yields. */
+const NODES_A_STEP = 8;
+/** Buckets filled between two yields. */
+const BUCKETS_A_STEP = 4096;
 /** Rings whose arrays are kept: the old and the new one of a change, and those of the next. */
 const KEPT_LAYOUTS = 4;
 
@@ -40,8 +42,8 @@ export function layoutOf(planned: readonly PlannedNode[]): Layout {
   }
 }
 
-/** As `layoutOf`; yields how much work was done since the last yield, in points made anew. */
-export function* layOut(planned: readonly PlannedNode[]): Generator<number, Layout> {
+/** As `layoutOf`, in steps of a fraction of a millisecond. A node's own points are one step whatever their number. */
+export function* layOut(planned: readonly PlannedNode[]): Generator<undefined, Layout> {
   const id = planned.map(({ node, hashedName }) => `${node.points} ${hashedName}`).join("\n");
   const known = kept.get(id);
   const layout = known ?? (yield* build(planned));
@@ -54,39 +56,35 @@ export function* layOut(planned: readonly PlannedNode[]): Generator<number, Layo
   return layout;
 }
 
-function* build(planned: readonly PlannedNode[]): Generator<number, Layout> {
+function* build(planned: readonly PlannedNode[]): Generator<undefined, Layout> {
   const lists: Uint32Array[] = [];
   let size = 0;
   for (const { node, hashedName } of planned) {
     lists.push(pointsOf(hashedName, node.points / POINTS_PER_VNODE));
     size += node.points;
-    yield node.points;
+    yield;
   }
   const [tagged, ends] = yield* shareOut(lists, size);
   const points = new Uint32Array(size);
   const owners = new Uint16Array(size);
   let from = 0;
   for (const end of ends) {
-    // Point and owner in one exact double: the typed array's native numeric sort orders by both, without a callback.
-    tagged.subarray(from, end).sort();
-    for (let slot = from; slot < end; slot++) {
-      const point = Math.floor(tagged[slot]! / OWNER_RANGE);
-      points[slot] = point;
-      owners[slot] = tagged[slot]! - point * OWNER_RANGE;
-    }
+    sortPart(tagged, points, owners, from, end);
     from = end;
-    yield PART_POINTS / CHEAPER;
+    yield;
   }
   const bits = Math.min(MAX_BUCKET_BITS, 32 - Math.clz32(size));
-  return { points, owners, buckets: bucketsOf(points, bits), shift: 32 - bits };
+  return { points, owners, buckets: yield* bucketsOf(points, bits), shift: 32 - bits };
 }
 
 /** All points with their owners, in parts that lie one behind the other on the ring; where each part ends. */
-function* shareOut(lists: readonly Uint32Array[], size: number): Generator<number, [Float64Array, Uint32Array]> {
+function* shareOut(lists: readonly Uint32Array[], size: number): Generator<undefined, [Float64Array, Uint32Array]> {
   const bits = Math.max(1, 32 - Math.clz32(Math.floor(size / PART_POINTS)));
   const ends = new Uint32Array(2 ** bits);
-  for (const list of lists) for (let i = 0; i < list.length; i++) ends[list[i]! >>> (32 - bits)]!++;
-  yield size / (8 * CHEAPER);
+  for (const [index, list] of lists.entries()) {
+    countParts(list, 32 - bits, ends);
+    if (index % NODES_A_STEP === NODES_A_STEP - 1) yield;
+  }
   let end = 0;
   const next = ends.map((count) => {
     end += count;
@@ -94,41 +92,78 @@ function* shareOut(lists: readonly Uint32Array[], size: number): Generator<numbe
   });
   const tagged = new Float64Array(size);
   for (const [owner, list] of lists.entries()) {
-    for (let i = 0; i < list.length; i++) {
-      const part = list[i]! >>> (32 - bits);
-      tagged[next[part]!++] = list[i]! * OWNER_RANGE + owner;
-    }
-    if (owner % 16 === 15) yield list.length;
+    tag(list, owner, 32 - bits, tagged, next);
+    if (owner % NODES_A_STEP === NODES_A_STEP - 1) yield;
   }
   return [tagged, next]; // where the next point of a part would go is where the part ends
 }
 
 /** For each of 2^bits equal parts of the hash range its first slot, then the number of slots. */
-function bucketsOf(points: Uint32Array, bits: number): Uint32Array {
+function* bucketsOf(points: Uint32Array, bits: number): Generator<undefined, Uint32Array> {
   const count = 2 ** bits;
   const buckets = new Uint32Array(count + 1);
   let slot = 0;
-  for (let bucket = 0; bucket < count; bucket++) {
-    while (slot < points.length && points[slot]! >>> (32 - bits) < bucket) slot++;
-    buckets[bucket] = slot;
+  for (let bucket = 0; bucket < count; bucket += BUCKETS_A_STEP) {
+    slot = fillBuckets(buckets, bucket, Math.min(count, bucket + BUCKETS_A_STEP), points, slot, 32 - bits);
+    yield;
   }
   buckets[count] = points.length;
   return buckets;
 }
 
-/** Lays the ring of these nodes out in slices, so that a `Ring` of them is made at once afterwards. @throws INVALID_OPTION as `new Ring` */
+// The loops over points are functions of their own: V8 compiles no loop of a generator while it runs.
+
+function countParts(list: Uint32Array, shift: number, counts: Uint32Array): void {
+  for (let i = 0; i < list.length; i++) counts[list[i]! >>> shift]!++;
+}
+
+function tag(list: Uint32Array, owner: number, shift: number, tagged: Float64Array, next: Uint32Array): void {
+  for (let i = 0; i < list.length; i++) {
+    const part = list[i]! >>> shift;
+    tagged[next[part]!++] = list[i]! * OWNER_RANGE + owner;
+  }
+}
+
+/** Point and owner in one exact double: the typed array's native numeric sort orders by both, without a callback. */
+function sortPart(tagged: Float64Array, points: Uint32Array, owners: Uint16Array, from: number, end: number): void {
+  tagged.subarray(from, end).sort();
+  for (let slot = from; slot < end; slot++) {
+    const point = Math.floor(tagged[slot]! / OWNER_RANGE);
+    points[slot] = point;
+    owners[slot] = tagged[slot]! - point * OWNER_RANGE;
+  }
+}
+
+/** Buckets `from` to before `end`, whose slots are `firstSlot` or later; returns the last bucket's first slot. */
+function fillBuckets(
+  buckets: Uint32Array,
+  from: number,
+  end: number,
+  points: Uint32Array,
+  firstSlot: number,
+  shift: number,
+): number {
+  let slot = firstSlot;
+  for (let bucket = from; bucket < end; bucket++) {
+    while (slot < points.length && points[slot]! >>> shift < bucket) slot++;
+    buckets[bucket] = slot;
+  }
+  return slot;
+}
+
+/**
+ * Lays the ring of these nodes out in slices, so that a `Ring` of them is made at once afterwards.
+ *
+ * @param pause ends a slice, and resolves in the next
+ * @param over the slice has lasted long enough; asked after every step
+ * @throws INVALID_OPTION as `new Ring`
+ */
 export async function prepareLayout(
   nodes: readonly RingNodeInput[],
   compat: RingCompat,
   pause: () => Promise<void>,
-  slicePoints: number,
+  over: () => boolean,
 ): Promise<void> {
   const steps = layOut(planNodes(nodes, compat));
-  let work = 0;
-  for (let step = steps.next(); step.done !== true; step = steps.next()) {
-    work += step.value;
-    if (work < slicePoints) continue;
-    await pause();
-    work = 0;
-  }
+  while (steps.next().done !== true) if (over()) await pause();
 }

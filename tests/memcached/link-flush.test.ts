@@ -56,6 +56,20 @@ describe("flushes", () => {
     expect(flushes()).toEqual([3, 3, 2, 2, 2]);
   });
 
+  test("where replies are large, few are asked for at once, and more again when they are small", async () => {
+    const large = `VA ${100 * 1024}\r\n${"x".repeat(100 * 1024)}\r\n`;
+    server.script = (request) => (request.line === "mg large v" ? [{ send: large }] : answerEmpty(request));
+    const link = newLink();
+    const get = (key: string, times: number) =>
+      Promise.all(Array.from({ length: times }, () => link.exchange([metaGet(key, "v")])));
+    for (let i = 0; i < 12; i++) await get("large", 1);
+    await get("large", 8);
+    expect(flushes().slice(12)).toEqual([5, 5]); // their fences were half of the replies so far
+    for (let i = 0; i < 40; i++) await get("small", 1);
+    await get("small", 63);
+    expect(flushes().slice(54)).toEqual([64]);
+  });
+
   test("the next one does not wait for the answers to the last", async () => {
     let second = (): void => {};
     const arrived = new Promise<void>((resolve) => {

@@ -193,6 +193,8 @@ describe("the fence", () => {
       expect(planted.connection).toBe(before.connection);
       expect(link.connection).toBe(before.connection);
       expect(before.connection.incarnation).toBe(INCARNATION);
+      expect((await link.exchange([])).fence).toBe(planted.fence);
+      expect(before.connection.incarnation).toBe(INCARNATION);
 
       const nonce = await link.exchange([metaSet(FENCE_KEY, Buffer.from("nonce x"), { flags: 0, ttl: 0 })]);
       expect(nonce.fence).toMatchObject({ number: undefined, text: "nonce x" });

@@ -76,6 +76,12 @@ describe("fence", () => {
     expect(readFence(answer(`3 ${INCARNATION}`), first)).toBe(first);
     expect(readFence(answer(`4 ${INCARNATION}`), first)?.number).toBe(4);
   });
+
+  test.each([`3 ${INCARNATION}`, `3 ${INCARNATION} u`, "nonce x", "é", ""])("%j reads the same as text", (text) => {
+    const asText = { ...answer(undefined), status: "VA", text };
+    const { text: _, ...fields } = readFence(answer(text))!;
+    expect(readFence(asText)).toMatchObject(fields);
+  });
 });
 
 describe("addresses", () => {

@@ -43,8 +43,21 @@ describe("slices", () => {
     const pause = async () => {
       pauses++;
     };
-    await prepareLayout(nodes, "ringshift", pause, 0);
-    expect(pauses).toBeGreaterThanOrEqual(nodes.length);
+    await prepareLayout(nodes, "ringshift", pause, () => true);
+    const [points, shared, buckets] = [nodes.length, 2 * Math.floor(nodes.length / 8), 2 ** 13 / 4096];
+    expect(pauses).toBeGreaterThanOrEqual(points + shared + buckets);
+    expect(slotsOf(new Ring(nodes))).toStrictEqual(reference(nodes));
+  });
+
+  it("goes on until the slice is over", async () => {
+    const nodes = nodeNames(50).map(({ name }) => ({ name: `timed-${name}` }));
+    let steps = 0;
+    let pauses = 0;
+    const pause = async () => {
+      pauses++;
+    };
+    await prepareLayout(nodes, "ringshift", pause, () => ++steps % 10 === 0);
+    expect(pauses).toBe(Math.floor(steps / 10));
     expect(slotsOf(new Ring(nodes))).toStrictEqual(reference(nodes));
   });
 
