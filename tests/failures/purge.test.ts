@@ -1,0 +1,42 @@
+/** Rule G where the index has gaps: strays that it does not list are found by metadump, and do not pass for newer values. */
+import { once } from "node:events";
+import { connect } from "node:net";
+import { Redis } from "ioredis";
+import { expect, test } from "vitest";
+import { FENCE_KEY_PREFIX } from "../../src/memcached/key.ts";
+import { bench, onEnd } from "./support.ts";
+
+/** Text commands over one connection, each answered by one line. */
+async function tellAll(address: string, commands: readonly string[]): Promise<string[]> {
+  const [host, port] = address.split(":");
+  const socket = connect(Number(port), host);
+  let answer = "";
+  socket.setEncoding("latin1").on("data", (text: string) => {
+    answer += text;
+  });
+  socket.write(commands.map((command) => `${command}\r\n`).join(""));
+  while (answer.split("\r\n").length <= commands.length) await once(socket, "data");
+  socket.destroy();
+  return answer.split("\r\n").slice(0, -1);
+}
+
+test("strays at gaining servers go also when the index lists nothing: no old value passes for a newer one", async () => {
+  const b = await bench();
+  await b.fill(300);
+  for (const { address } of b.servers) {
+    const own = new Set(b.keysOn(address));
+    const strays = [...b.expected.keys()].filter((key) => !own.has(key));
+    const stored = await tellAll(
+      address,
+      strays.map((key) => `set ${key} 0 0 3\r\nold`),
+    );
+    expect(new Set(stored)).toEqual(new Set(["STORED"]));
+    // as it stands where keys were written without Redis
+    expect(await tellAll(address, [`append ${FENCE_KEY_PREFIX}default 0 0 2\r\n u`])).toEqual(["STORED"]);
+  }
+  const redis = new Redis(b.cluster.redis.url);
+  onEnd(async () => redis.disconnect());
+  await redis.del(await redis.keys("ringshift:default:keys:*"));
+  await b.admin.apply({ kind: "remove-node", names: [b.servers[0]!.address] });
+  expect(await b.wrong()).toEqual([]);
+});
