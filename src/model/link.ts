@@ -30,6 +30,7 @@ interface Pending {
 
 interface Flush {
   readonly items: readonly Pending[];
+  writtenAt: number;
   /** Its time limit. */
   limit: Event | undefined;
 }
@@ -152,13 +153,14 @@ export class SimLink {
         else if (item.on === undefined || item.on.id === connection.ref.id) rest.push(item);
         else item.settle(new ExchangeError(down(this.#node, "gone"), false), undefined);
       }
-      if (rest.length > 0) this.#write(connection, { items: rest, limit: undefined });
+      if (rest.length > 0) this.#write(connection, { items: rest, writtenAt: 0, limit: undefined });
     }
   }
 
   #write(connection: Connection, flush: Flush): void {
     const { scheduler, owner, holds, publication } = this.#parts;
     connection.flushes.push(flush);
+    flush.writtenAt = scheduler.now;
     flush.limit = scheduler.after(FLUSH_TIMEOUT_MS, owner, () => {
       if (!connection.broken) this.#broke(connection, "no answer in time");
     });
@@ -188,19 +190,29 @@ export class SimLink {
     connection.serverAt = Math.max(connection.serverAt, scheduler.now + random.exponential(weather.mean) + slow);
     for (const { commands, replies, submittedAt } of flush.items) {
       const done = (reply: Reply) => replies.push(reply);
-      for (const command of commands) this.#step(connection, command, done, submittedAt);
+      for (const command of commands) this.#step(connection, flush.writtenAt, command, done, submittedAt);
     }
-    this.#step(connection, this.#tail, (reply) => this.#answer(connection, flush, reply));
+    this.#step(connection, flush.writtenAt, this.#tail, (reply) => this.#answer(connection, flush, reply));
   }
 
   /** One command at the server. */
-  #step(connection: Connection, command: Command, done: (reply: Reply) => void, submittedAt = 0): void {
-    const { scheduler, owner, weather, running, ran } = this.#parts;
+  #step(
+    connection: Connection,
+    writtenAt: number,
+    command: Command,
+    done: (reply: Reply) => void,
+    submittedAt = 0,
+  ): void {
+    const { scheduler, owner, weather, running, ran, mayArrive } = this.#parts;
     const { server } = connection;
     const run = () => {
       if (server.boot !== connection.boot || connection.dropped) return;
       if (server.stalledUntil > scheduler.now) {
         scheduler.at(server.stalledUntil, undefined, run);
+        return;
+      }
+      if (!mayArrive(writtenAt)) {
+        connection.dropped = true;
         return;
       }
       running(this.#node, command, submittedAt);

@@ -35,6 +35,8 @@ export interface LinkParts {
   readonly tamper: Tamper | undefined;
   /** Rule off: a CAS token outlives its connection. */
   readonly anyConnection: boolean;
+  /** Rule T's bound: false for what was written so long ago, and whose sender has been out of touch since, that its registration is over. */
+  readonly mayArrive: (writtenAt: number) => boolean;
   /** Draws whether a flush stays on the wire until some publication, and how long at most, ms; 0: it goes at once. */
   readonly holds: (commands: readonly Command[]) => number;
   /** Told of an exchange that is about to be sent, at the end of the turn. */

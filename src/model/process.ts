@@ -22,6 +22,9 @@ import type { World } from "./world.ts";
 
 const HEARTBEAT_MS = 1_000;
 
+/** After the last sign of life a process stays registered for at least this, ms. */
+const REGISTERED_MS = 4_000;
+
 export class SimProcess implements Owner {
   readonly name: string;
   pausedUntil = 0;
@@ -64,6 +67,9 @@ export class SimProcess implements Owner {
       tamper: tamperOf(off, this),
       anyConnection: off.has("w-tok"),
       holds: (commands) => (this.isCaller && stores(commands) ? world.holds() : 0),
+      mayArrive: (writtenAt) =>
+        world.scheduler.now - writtenAt < REGISTERED_MS ||
+        !(this.dead || this.pausedUntil > writtenAt || this.store.cutUntil > writtenAt),
       submitted: (commands) => {
         if (this.isCaller && stores(commands)) world.delay(this);
       },
