@@ -7,6 +7,7 @@ import { Recorder } from "../keyindex/recorder.ts";
 import { ItemLimits } from "../memcached/item-limits.ts";
 import { LinkPool, type LinkPoolOptions } from "../memcached/pool.ts";
 import { caretake } from "../protocol/caretaker.ts";
+import { heartbeat } from "../protocol/heartbeat.ts";
 import { Session, type WhenIndexDown } from "../protocol/session.ts";
 import { systemClock } from "../protocol/system-clock.ts";
 import { prepareRings, View } from "../protocol/view.ts";
@@ -149,7 +150,7 @@ async function keepUp(
       again = true;
       return beating;
     }
-    beating = heartbeat(session, store, clientId).finally(() => {
+    beating = heartbeat(session, clientId).finally(() => {
       beating = undefined;
       if (again && !stopped) {
         again = false;
@@ -190,17 +191,4 @@ async function keepUp(
 
 function unlessUnreachable(error: unknown): void {
   if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error; // the next poll finds it
-}
-
-async function heartbeat(session: Session, store: RedisStore, clientId: string): Promise<void> {
-  const askedAt = session.clock.now();
-  const registration = { clientId, acknowledged: session.acknowledged };
-  try {
-    const seen = await store.heartbeat(registration, session.view.document.id);
-    await session.observe(seen.document, seen.runId, askedAt);
-  } catch (error) {
-    if (!isRingshiftError(error)) throw error;
-    if (error.code === "REDIS_UNREACHABLE") session.redisFailed(askedAt);
-    else session.refuse(error);
-  }
 }

@@ -9,6 +9,7 @@ import type { Command } from "../memcached/exchange.ts";
 import type { Endpoint } from "../memcached/transport.ts";
 import { caretake } from "../protocol/caretaker.ts";
 import type { Clock } from "../protocol/clock.ts";
+import { heartbeat } from "../protocol/heartbeat.ts";
 import { Session, type SessionParts } from "../protocol/session.ts";
 import { View } from "../protocol/view.ts";
 import { SimTransport } from "./network.ts";
@@ -159,7 +160,7 @@ export class SimProcess implements Owner {
         again = true;
         return beating;
       }
-      beating = heartbeat(session, store, clientId).finally(() => {
+      beating = heartbeat(session, clientId).finally(() => {
         beating = undefined;
         if (!again) return;
         again = false;
@@ -223,19 +224,6 @@ function limitsOf(world: World): SessionParts["limits"] {
       return undefined;
     },
   };
-}
-
-async function heartbeat(session: Session, store: SimStore, clientId: string): Promise<void> {
-  const askedAt = session.clock.now();
-  const registration = { clientId, acknowledged: session.acknowledged };
-  try {
-    const seen = await store.heartbeat(registration, session.view.document.id);
-    await session.observe(seen.document, seen.runId, askedAt);
-  } catch (error) {
-    if (!isRingshiftError(error)) throw error;
-    if (error.code === "REDIS_UNREACHABLE") session.redisFailed();
-    else session.refuse(error);
-  }
 }
 
 /** After so many equal sleeps in a row a poll is stretched: a process may be slow, and a long wait costs few events. */

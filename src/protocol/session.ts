@@ -151,7 +151,7 @@ export class Session {
    * A call that began at `askedAt` has failed. False: that says nothing of Redis. After this process was stopped its timers fire before it
    * reads the answers that wait in its sockets; were the gate to open for that, what it had decided before would go out first.
    */
-  redisFailed(askedAt = this.clock.now()): boolean {
+  redisFailed(askedAt: number): boolean {
     const now = this.clock.now();
     if (now - askedAt > GATE_MS) return false;
     this.#redisFailedAt = now;
