@@ -15,6 +15,7 @@ export function explain(timeline: Timeline, fleet: Pick<Fleet, "slots">, rings: 
 /** In D, what moves to a server that refuses values is dropped where a client touches it, as Memcached drops what it cannot store. */
 function unstorable(timeline: Timeline, fleet: Pick<Fleet, "slots">, ring: string): void {
   const small = fleet.slots.filter(({ limit }) => limit === "refuses" || limit === "smallItems");
+  for (const { address } of small) timeline.refusing.add(address);
   for (const { from, to, document } of timeline.documents(ring)) {
     if (document.phase !== "D") continue;
     for (const { address } of small) {

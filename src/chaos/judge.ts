@@ -38,7 +38,8 @@ export function judgeRun(folder: string, timeline: Timeline): Judgement {
       counts.keys++;
       for (const operation of operations) countOperation(operation, counts, ambiguousWrites);
       const ring = ringOf(key);
-      const losses = timeline.lossesOf(ring, wireKeyOf(key));
+      const wire = wireKeyOf(key);
+      const losses = [...timeline.lossesOf(ring, wire), ...timeline.refusalsOf(ring, wire, operations)];
       const verdict = checkKey(operations, losses, timeline.tolerance(ring));
       for (const cause of verdict.losses) explainedLosses[cause] = (explainedLosses[cause] ?? 0) + 1;
       if (verdict.undecided) counts.undecidedKeys++;

@@ -5,7 +5,7 @@
  */
 import { View } from "../protocol/view.ts";
 import type { TopologyDocument } from "../topology/document.ts";
-import type { Loss } from "./history.ts";
+import { isAmbiguous, type Loss, type Operation, type Verb } from "./history.ts";
 import type { Tolerance } from "./register.ts";
 
 /** A document is seen this much later than it was published, at most, and still acted by for as long by those who have not heard. */
@@ -41,11 +41,17 @@ export interface Note {
   readonly text: string;
 }
 
+const STORING: ReadonlySet<Verb> = new Set(["set", "add", "replace", "append", "prepend", "cas", "incr", "decr"]);
+/** A call is at its server, if at all, this long after it was made: its time limit, and what a connection holds back. */
+const LATE_REFUSAL_MS = 5_000;
+
 export class Timeline {
   readonly #documents = new Map<string, { readonly at: number; readonly view: View }[]>();
   readonly incidents: Incident[] = [];
   readonly pauses: Pause[] = [];
   readonly notes: Note[] = [];
+  /** Addresses of the servers that refuse values, for their size or for want of memory. */
+  readonly refusing = new Set<string>();
   /** Times in which Redis' run id was not a ring's document's. */
   readonly unconfirmed: { readonly ring: string; readonly from: number; readonly to: number }[] = [];
 
@@ -100,6 +106,18 @@ export class Timeline {
       if (address === undefined || this.#ownersDuring(ring, key, from, to, gaining).has(address)) {
         losses.push({ from, to, cause });
       }
+    }
+    return losses;
+  }
+
+  /** A write of unknown effect may have been refused, which is known of `refused` ones, and have cost the value that was there. */
+  refusalsOf(ring: string, key: string, operations: readonly Operation[]): Loss[] {
+    const losses: Loss[] = [];
+    for (const { at, end, verb, outcome } of operations) {
+      if (!STORING.has(verb) || !isAmbiguous({ outcome })) continue;
+      const to = Math.min(end, at + LATE_REFUSAL_MS) + LATE_REFUSAL_MS;
+      const owners = this.#ownersDuring(ring, key, at, to, false);
+      if ([...owners].some((address) => this.refusing.has(address))) losses.push({ from: at, to, cause: "unstorable" });
     }
     return losses;
   }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { explain } from "../../src/chaos/explain.ts";
-import type { Call, Verb } from "../../src/chaos/history.ts";
+import type { Call, Operation, Verb } from "../../src/chaos/history.ts";
 import { bucketOf, clockSince, JournalWriter, readBucket } from "../../src/chaos/journal.ts";
 import { judgeRun } from "../../src/chaos/judge.ts";
 import { keyAt } from "../../src/chaos/keys.ts";
@@ -129,6 +129,11 @@ describe("the log", () => {
   });
 });
 
+const SET: Operation = {
+  ...{ id: 1, at: 1_000, end: 1_100, key: "a/v1", verb: "set", text: "x", ttl: 0, delta: 0, expected: "" },
+  ...{ moving: false, client: "1.1", outcome: "ok", result: true, code: "" },
+};
+
 describe("an incident", () => {
   const [first, second] = [NODES[0]!.address, NODES[1]!.address];
   const killed = { from: 10_000, to: 10_100, cause: "killed", address: first } as const;
@@ -170,6 +175,18 @@ describe("an incident", () => {
     expect(causes(timeline, "a", moving)).toEqual(["unstorable"]);
     expect(ownerOf(staying)).toBe(second);
     expect(causes(timeline, "a", staying)).toEqual([]);
+  });
+
+  test("of a server that refuses values may be behind a set that was not answered", () => {
+    const timeline = new Timeline();
+    timeline.saw("a", { at: 0, document: document(1) });
+    timeline.refusing.add(first);
+    const refusals = (key: string, more: Partial<Operation>) =>
+      timeline.refusalsOf("a", namespaceOf("a").keyPrefix + key, [{ ...SET, ...more }]).map(({ cause }) => cause);
+    expect(refusals(keyOn(first), { outcome: "io" })).toEqual(["unstorable"]);
+    expect(refusals(keyOn(first), { outcome: "ok" })).toEqual([]);
+    expect(refusals(keyOn(first), { outcome: "io", verb: "delete" })).toEqual([]);
+    expect(refusals(keyOn(second), { outcome: "io" })).toEqual([]);
   });
 
   test("while Redis may have forgotten a change: two servers that lost their fences lose their keys, one alone does not", () => {
