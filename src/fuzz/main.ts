@@ -88,7 +88,7 @@ function print(seed: number, trips: RoundTripReport, seconds: number, faults: Re
     `${trips.cases} keys and values in ${seconds.toFixed(1)} s`,
     `  ${trips.stored} stored, read back as they were and deleted (${(trips.bytes / 1e6).toFixed(1)} MB of values)`,
     `  ${trips.refusedKeys} keys, ${trips.refusedValues} values and ${trips.tooLarge} sizes refused before I/O`,
-    `  the servers count ${counted.cmd_set} sets, ${counted.cmd_get} gets, ${counted.delete_hits} deletes, ${counted.cmd_flush} flushes, ${counted.curr_items} items left`,
+    `  the servers count ${counted.cmd_set} sets, ${counted.cmd_get} gets, ${counted.touch_hits} deletes, ${counted.cmd_flush} flushes, ${counted.curr_items} items left`,
     ...Object.entries(faults).flatMap(([protocol, report]) => [
       `${report.rounds} faults over ${protocol}, ${report.calls} calls around them: ${words(report.faults)}`,
       `  rejected: ${words(report.rejected) || "none"}; the slowest call took ${report.slowestMs} ms`,
