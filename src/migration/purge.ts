@@ -67,7 +67,7 @@ async function indexHasGaps({ session, view, diff, dead }: Purging): Promise<boo
   for (const node of previousNodes ?? nodes) {
     if (!losing.has(node.name) || dead.includes(node.name)) continue;
     const asked = await ask(session, view, node, [metaGet(session.namespace.fenceKey)]);
-    if (asked.fence?.unindexed) return true;
+    if (asked.fence?.number === undefined || asked.fence.unindexed) return true; // a fence that was lost has lost its ` u` too
   }
   return false;
 }
