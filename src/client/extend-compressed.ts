@@ -3,10 +3,12 @@
  * compressed one is taken apart, extended, and stored by its CAS as it would have been without compression.
  */
 import { exptimeOf } from "../memcached/commands.ts";
+import { arrive } from "../protocol/attempt.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { Retry } from "../protocol/outcome.ts";
 import { readOwner } from "../protocol/read.ts";
 import type { Session } from "../protocol/session.ts";
+import type { Item } from "../protocol/store.ts";
 import type { Route } from "../protocol/view.ts";
 import { decompress, FLAG_COMPRESSION } from "./compress.ts";
 
@@ -19,7 +21,7 @@ export async function extendCompressed(
   data: Buffer,
   mode: "A" | "P",
 ): Promise<boolean> {
-  await mutate.arrive(session, route);
+  await arrive(session, route);
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const found = await readOwner(session, route, "v f c t");
     if (found === undefined) return false;
@@ -27,7 +29,7 @@ export async function extendCompressed(
     const flags = reply.flags ?? 0;
     const plain = decompress(reply.value!, flags);
     const { ttl } = reply;
-    const item: mutate.Item = {
+    const item: Item = {
       data: Buffer.concat(mode === "A" ? [plain, data] : [data, plain]),
       flags: flags & ~FLAG_COMPRESSION,
       exptime: ttl === undefined || ttl < 0 ? 0 : exptimeOf(Math.max(1, ttl), session.clock.epochSeconds()),

@@ -11,10 +11,12 @@
  * Callers of one process share one call per key.
  */
 import { RingshiftError } from "../errors.ts";
+import { arrive } from "../protocol/attempt.ts";
 import { LEASE_TTL_S, type Lease, takeLease } from "../protocol/lease.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { Retry } from "../protocol/outcome.ts";
 import { type Found, read } from "../protocol/read.ts";
+import type { Item } from "../protocol/store.ts";
 import { abortable } from "./bound.ts";
 import type { Core } from "./core.ts";
 import { HeldLease } from "./held-lease.ts";
@@ -124,7 +126,7 @@ export class GetOrSet {
       if (found !== undefined) return { kind: "value", held: { ...found, node: route.node.name } };
       if (leased) return { kind: "wait" };
       if (route.moving && route.view.document.phase === "F") throw new Retry();
-      await mutate.arrive(session, route);
+      await arrive(session, route);
       const lease = await takeLease(session, route);
       return lease === undefined ? { kind: "wait" } : { kind: "lease", lease };
     });
@@ -145,7 +147,7 @@ export class GetOrSet {
       await held.giveBack();
       return value;
     }
-    let item: mutate.Item;
+    let item: Item;
     try {
       item = this.#item(key, value, plan);
     } catch (error) {
@@ -198,7 +200,7 @@ export class GetOrSet {
   }
 
   /** Stores over the item that was found, if it is still that. */
-  #over(key: string, { reply, exchanged, node }: Held, item: mutate.Item): Promise<boolean> {
+  #over(key: string, { reply, exchanged, node }: Held, item: Item): Promise<boolean> {
     const { session } = this.#core;
     const incarnation = exchanged.fence?.incarnation ?? "";
     const token = { cas: reply.cas!, incarnation, connection: exchanged.connection };
@@ -207,7 +209,7 @@ export class GetOrSet {
     });
   }
 
-  #item(key: string, value: unknown, plan: Plan): mutate.Item {
+  #item(key: string, value: unknown, plan: Plan): Item {
     const { data, flags } = this.#core.codec.encode(value, key, plan.options.compress);
     return { data, flags, exptime: plan.exptime };
   }

@@ -3,6 +3,7 @@ import { isRingshiftError } from "../errors.ts";
 import { findLease, giveBackLease, LEASE_TTL_S, type Lease, renewLease } from "../protocol/lease.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { Retry } from "../protocol/outcome.ts";
+import type { Item } from "../protocol/store.ts";
 import type { Route } from "../protocol/view.ts";
 import type { Core } from "./core.ts";
 
@@ -32,7 +33,7 @@ export class HeldLease {
    * Stores the value on the lease. False: something else has happened to the key, or its server cannot be reached, or nobody knows.
    * @throws RingshiftError VALUE_TOO_LARGE; the key is free then
    */
-  async fill(item: mutate.Item): Promise<boolean> {
+  async fill(item: Item): Promise<boolean> {
     await this.#stop();
     try {
       return (

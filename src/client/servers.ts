@@ -1,8 +1,8 @@
 /** Commands to the servers rather than to a key: flush, stats, version. */
 import { RingshiftError } from "../errors.ts";
 import { FENCE_KEY_PREFIX } from "../memcached/key.ts";
-import * as mutate from "../protocol/mutate.ts";
 import { plant } from "../protocol/plant.ts";
+import { remove } from "../protocol/remove.ts";
 import { allNodes, type NodeRecord } from "../topology/document.ts";
 import type { Core } from "./core.ts";
 
@@ -42,7 +42,7 @@ export async function flush(core: Core, { everything = false }: FlushOptions): P
     for await (const wire of session.transport.dump(node)) {
       if (!wire.startsWith(keyPrefix) || wire.startsWith(OWN_PREFIX)) continue;
       if (others.some((prefix) => wire.startsWith(prefix))) continue;
-      batch.push(core.operate(core.wireCall(wire, true, true, (route) => mutate.remove(session, route))));
+      batch.push(core.operate(core.wireCall(wire, true, true, (route) => remove(session, route))));
       if (batch.length === BATCH_KEYS) await settle();
     }
     await settle();

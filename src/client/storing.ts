@@ -13,8 +13,9 @@ import { isRingshiftError } from "../errors.ts";
 import { metaSet } from "../memcached/commands.ts";
 import type { Command, Reply } from "../memcached/exchange.ts";
 import { Fifo } from "../memcached/fifo.ts";
-import * as mutate from "../protocol/mutate.ts";
+import { expect } from "../protocol/attempt.ts";
 import { Retry } from "../protocol/outcome.ts";
+import { blockOf, type Item } from "../protocol/store.ts";
 import type { Route } from "../protocol/view.ts";
 import { late } from "./bound.ts";
 import type { Core } from "./core.ts";
@@ -32,7 +33,7 @@ export class Storing {
   }
 
   /** @throws RingshiftError as `set` */
-  send(call: Call<true>, item: mutate.Item): Promise<true> {
+  send(call: Call<true>, item: Item): Promise<true> {
     const core = this.#core;
     const { direct, lanes } = core;
     if (lanes.busy(call.wire, call.hash, true)) {
@@ -50,8 +51,8 @@ export class Storing {
   }
 
   /** Small enough to be sent unasked. */
-  #fits({ node, key }: Route, item: mutate.Item): boolean {
-    return this.#core.session.limits?.fits(node, key.length, mutate.blockOf(item).length) ?? true;
+  #fits({ node, key }: Route, item: Item): boolean {
+    return this.#core.session.limits?.fits(node, key.length, blockOf(item).length) ?? true;
   }
 
   /** Listed in the index, or need not be. */
@@ -163,11 +164,11 @@ class Listing extends Sent<true> {
   }
 }
 
-function commandOf({ wire }: Call<true>, item: mutate.Item): Command {
-  return metaSet(wire, mutate.blockOf(item), { flags: item.flags, ttl: item.exptime });
+function commandOf({ wire }: Call<true>, item: Item): Command {
+  return metaSet(wire, blockOf(item), { flags: item.flags, ttl: item.exptime });
 }
 
 function answerSet(replies: readonly Reply[], route: Route): true {
-  mutate.expect(route, replies[0]!, "HD");
+  expect(route, replies[0]!, "HD");
   return true;
 }

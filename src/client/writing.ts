@@ -2,8 +2,11 @@
 import { RingshiftError } from "../errors.ts";
 import { metaArithmetic } from "../memcached/commands.ts";
 import type { Reply } from "../memcached/exchange.ts";
+import { expect } from "../protocol/attempt.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { Retry } from "../protocol/outcome.ts";
+import { removal, remove, removed } from "../protocol/remove.ts";
+import type { Item } from "../protocol/store.ts";
 import type { Route } from "../protocol/view.ts";
 import { abortable } from "./bound.ts";
 import { encode } from "./codec.ts";
@@ -83,12 +86,10 @@ export class Writer {
 
   remove(key: string, { signal }: CallOptions): Promise<boolean> {
     const core = this.#core;
-    const call: Call<boolean> = core.call(key, true, true, (route) => mutate.remove(core.session, route));
+    const call: Call<boolean> = core.call(key, true, true, (route) => remove(core.session, route));
     const send = () => {
       const route = core.directRoute(call);
-      return route === undefined
-        ? core.operate(call)
-        : core.direct.send(route, call, mutate.removal(call.wire), answerRemove);
+      return route === undefined ? core.operate(call) : core.direct.send(route, call, removal(call.wire), answerRemove);
     };
     return signal === undefined ? send() : abortable(signal, call, send);
   }
@@ -129,7 +130,7 @@ export class Writer {
   }
 
   /** A counter's first value: flagged as a number, or as a bigint where it was given as one. */
-  #initial(key: string, initial: number | bigint, ttl: number): mutate.Item {
+  #initial(key: string, initial: number | bigint, ttl: number): Item {
     wholeNumber(key, "initial", initial);
     return this.#core.item(key, initial, { ttl, compress: false });
   }
@@ -154,11 +155,11 @@ function bytesOf(key: string, data: string | Uint8Array): Buffer {
 }
 
 function answerRemove(replies: readonly Reply[], route: Route): boolean {
-  return mutate.removed(route, replies);
+  return removed(route, replies);
 }
 
 function answerCount([reply]: readonly Reply[], route: Route): string | undefined | typeof UNDECIDED {
-  const status = mutate.expect(route, reply!, "VA", "NF", "CLIENT_ERROR");
+  const status = expect(route, reply!, "VA", "NF", "CLIENT_ERROR");
   if (status === "CLIENT_ERROR") return UNDECIDED;
   return status === "NF" ? undefined : reply!.value!.toString("latin1").trim();
 }
