@@ -182,3 +182,18 @@ function commandBytes(command: Command): number {
   const { line, data } = command;
   return data === undefined ? line.length + 2 : line.length + data.length + 4;
 }
+
+export function failAll(items: readonly Pending[], failure: ExchangeError): void {
+  for (const item of items) settleSafely(item, failure, undefined);
+}
+
+/** A callback that throws must not keep the others from being told. Its error surfaces as uncaught, as a timer's would. */
+export function settleSafely(item: Pending, failure: ExchangeError | undefined, result: Exchanged | undefined): void {
+  try {
+    item.settle(failure, result);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}

@@ -1,9 +1,9 @@
 /** What a link is told when it is made. */
 import type { RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "./access.ts";
-import type { ConnectionHooks, ConnectionTarget } from "./connection.ts";
 import type { Command, ConnectionRef, Exchanged, Reply } from "./exchange.ts";
 import type { Flush, Pending, Settle } from "./flush.ts";
+import type { ConnectionHooks, ConnectionTarget } from "./flush-carrier.ts";
 
 /** Sent first on every new connection, before anything queued. */
 export interface Handshake {

@@ -18,10 +18,11 @@
 import { type ErrorCode, RingshiftError } from "../errors.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { MAX_FLUSH_COMMANDS, metaGet } from "./commands.ts";
-import { Connection, type ConnectionHooks, type ConnectionTarget, failAll } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
-import { commandsFor, newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
+import { commandsFor, failAll, newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
+import type { ConnectionHooks, ConnectionTarget } from "./flush-carrier.ts";
 import { handshakesOf } from "./handshake.ts";
 import type { Carrier, FirstWords, Handshake, LinkOptions, NodeLink } from "./link-options.ts";
 import { ExchangeError } from "./transport.ts";
