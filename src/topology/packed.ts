@@ -1,5 +1,5 @@
 /**
- * Index entries as the RECORD script takes them (scripts.ts): all of a call in one text, for struct.unpack.
+ * Index entries as the scripts RECORD and UNRECORD take them (scripts.ts): all of a call in one text, for struct.unpack.
  *
  *     | length | name of a set | how many keys | length | key | length | key | ... | length | name of a set | ...
  *       2 bytes                  2 bytes         2 bytes

@@ -68,17 +68,14 @@ export class RedisStore implements OperatorStore {
   async record(generation: number, entries: readonly PointEntries[]): Promise<string | null> {
     let id: string | null = null;
     for (const part of split(entries)) {
-      const names = [this.#namespace.topology, this.#namespace.countsOf(generation)];
-      const packed = pack(part, (point) => this.#namespace.keysOf(generation, point));
-      id = (await this.#run("rsRecord", names, [packed])) as string | null;
+      id = (await this.#change("rsRecord", generation, part, [])) as string | null;
     }
     return id;
   }
 
   async removeEntries(documentId: string, generation: number, entries: readonly PointEntries[]): Promise<boolean> {
     for (const part of split(entries)) {
-      const { keys, args } = this.#sets(generation, part);
-      if ((await this.#run("rsUnrecord", keys, [...args, documentId])) !== 1) return false;
+      if ((await this.#change("rsUnrecord", generation, part, [documentId])) !== 1) return false;
     }
     return true;
   }
@@ -261,16 +258,15 @@ export class RedisStore implements OperatorStore {
     this.#redis.disconnect();
   }
 
-  #sets(generation: number, entries: readonly PointEntries[]) {
-    const keys = [this.#namespace.topology, this.#namespace.countsOf(generation)];
-    const counts: number[] = [];
-    const members: (string | Buffer)[] = [];
-    for (const { point, keys: listed } of entries) {
-      keys.push(this.#namespace.keysOf(generation, point));
-      counts.push(listed.length);
-      for (const key of listed) members.push(bytes(key));
-    }
-    return { keys, args: [...counts, ...members] };
+  #change(
+    command: "rsRecord" | "rsUnrecord",
+    generation: number,
+    entries: readonly PointEntries[],
+    args: readonly string[],
+  ): Promise<unknown> {
+    const names = [this.#namespace.topology, this.#namespace.countsOf(generation)];
+    const packed = pack(entries, (point) => this.#namespace.keysOf(generation, point));
+    return this.#run(command, names, [packed, ...args]);
   }
 
   async #page(name: string, cursor: string): Promise<{ next: string; keys: string[] }> {

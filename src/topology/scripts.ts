@@ -39,50 +39,47 @@ end
 `;
 
 /**
- * KEYS: topology, entry counts. ARGV: all entries in one (packed.ts). Read by patterns (`<point> <how many> <bytes> <key>`), 24 keys
- * of 24 sets cost Redis 4.4 µs each; by struct.unpack they cost 3.1, and 1.7 as a SADD each without a script, which could not count.
- * Answers the document's id. The counts change with the sets in one step (entry-counts.ts).
+ * Each set of ARGV[1] (packed.ts) with its keys: `change` is SADD or SREM, and the counts change with the sets in one step (entry-counts.ts). Read by
+ * patterns (`<point> <how many> <bytes> <key>`), 24 keys of 24 sets cost Redis 4.4 µs each; by struct.unpack they cost 3.1, and 1.7 as a
+ * SADD each without a script, which could not count.
  */
-export const RECORD = `${COUNT}
+function changeSets(change: "SADD" | "SREM"): string {
+  const sign = change === "SADD" ? "" : "-";
+  return `${COUNT}
 local packed, take = ARGV[1], struct.unpack
 local at = 1
 while at <= #packed do
   local set, n, key
   set, n, key, at = take('>Hc0HHc0', packed, at)
-  local added = 0
+  local changed = 0
   if n == 1 then
-    added = redis.call('SADD', set, key)
+    changed = redis.call('${change}', set, key)
   else
     local keys = {key}
     for i = 2, n do
       key, at = take('>Hc0', packed, at)
       keys[#keys + 1] = key
       if #keys == 4000 then
-        added = added + redis.call('SADD', set, unpack(keys))
+        changed = changed + redis.call('${change}', set, unpack(keys))
         keys = {}
       end
     end
-    if #keys > 0 then added = added + redis.call('SADD', set, unpack(keys)) end
+    if #keys > 0 then changed = changed + redis.call('${change}', set, unpack(keys)) end
   end
-  count(set, added)
+  count(set, ${sign}changed)
 end
+`;
+}
+
+/** KEYS: topology, entry counts. ARGV: entries (packed.ts). Answers the document's id. */
+export const RECORD = `${changeSets("SADD")}
 return redis.call('HGET', KEYS[1], 'id')
 `;
 
-/** As RECORD, but removes, and only while the document's id is the last ARGV. Answers 1 or 0. */
+/** As RECORD, but removes, and only while the document's id is ARGV[2]. Answers 1 or 0. */
 export const UNRECORD = `
-if redis.call('HGET', KEYS[1], 'id') ~= ARGV[#ARGV] then return 0 end
-${COUNT}
-local at = #KEYS - 1
-for i = 3, #KEYS do
-  local n = tonumber(ARGV[i - 2])
-  local removed = 0
-  for from = 0, n - 1, 4000 do
-    removed = removed + redis.call('SREM', KEYS[i], unpack(ARGV, at + from, at + math.min(from + 4000, n) - 1))
-  end
-  count(KEYS[i], -removed)
-  at = at + n
-end
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[2] then return 0 end
+${changeSets("SREM")}
 return 1
 `;
 
