@@ -46,8 +46,8 @@ export function exptimeOf(ttlSeconds: number, nowSeconds: number): number {
 }
 
 /** `mg`: flags as in the protocol text, for example `"v t f c"`. Without any, `HD` says that the item is there. */
-export function metaGet(key: string, flags = ""): Command {
-  const name = named(key);
+export function metaGet(key: string, flags = "", text = isTextKey(key)): Command {
+  const name = named(key, text);
   return command(flags === "" ? `mg ${name}` : `mg ${name} ${flags}`);
 }
 
@@ -88,8 +88,8 @@ export interface MetaDeleteOptions {
 }
 
 /** `md`. */
-export function metaDelete(key: string, options: MetaDeleteOptions = {}): Command {
-  let line = `md ${named(key)}`;
+export function metaDelete(key: string, options: MetaDeleteOptions = {}, text = isTextKey(key)): Command {
+  let line = `md ${named(key, text)}`;
   if (options.cas !== undefined) line += ` C${casNumber(options.cas)}`;
   if (options.staleTtl !== undefined) line += ` I T${integer(options.staleTtl)}`;
   return command(line);
@@ -117,8 +117,8 @@ export function metaNoop(): Command {
 }
 
 /** Classic `add`: stores if nothing is there. A failure leaves what was there; on a binary key it is an `ms`, with its words and its failure. */
-export function classicAdd(key: string, flags: number, exptime: number, data: Buffer): Command {
-  if (!isTextKey(key)) return metaSet(key, data, { mode: "E", flags, ttl: exptime });
+export function classicAdd(key: string, flags: number, exptime: number, data: Buffer, text = isTextKey(key)): Command {
+  if (!text) return metaSet(key, data, { mode: "E", flags, ttl: exptime });
   return { line: `add ${key} ${uint32(flags)} ${integer(exptime)} ${data.length}`, data };
 }
 
@@ -128,8 +128,15 @@ export function classicSet(key: string, flags: number, exptime: number, data: Bu
 }
 
 /** Classic `cas`: the one conditional store that leaves the item when the new value is too large. On a binary key it is an `ms`. */
-export function classicCas(key: string, flags: number, exptime: number, cas: string, data: Buffer): Command {
-  if (!isTextKey(key)) return metaSet(key, data, { cas, flags, ttl: exptime });
+export function classicCas(
+  key: string,
+  flags: number,
+  exptime: number,
+  cas: string,
+  data: Buffer,
+  text = isTextKey(key),
+): Command {
+  if (!text) return metaSet(key, data, { cas, flags, ttl: exptime });
   return { line: `cas ${key} ${uint32(flags)} ${integer(exptime)} ${data.length} ${casNumber(cas)}`, data };
 }
 
@@ -149,8 +156,8 @@ export function classicPrepend(key: string, data: Buffer): Command {
 }
 
 /** The key as a meta command has it, with its flag. */
-function named(key: string): string {
-  return isTextKey(key) ? key : `${base64(key)} b`;
+function named(key: string, text = isTextKey(key)): string {
+  return text ? key : `${base64(key)} b`;
 }
 
 function base64(key: string): string {

@@ -47,6 +47,8 @@ export class SimProcess implements Owner {
   /** What it deletes now counts as eviction. */
   protected evicting = false;
   readonly #ttl = new TtlWatch();
+  /** What a new owner could not store, by key, as far as this process tried. */
+  readonly #refused = new Map<string, Item>();
   #session: Session | undefined;
   #beat: (() => void) | undefined;
 
@@ -185,12 +187,19 @@ export class SimProcess implements Owner {
     const server = world.server(node);
     const grown = this.#ttl.running(server, command, submittedAt, world.scheduler.now);
     if (grown !== undefined) world.faults.push(grown);
-    const { line } = command;
-    if (!line.startsWith("md ") || !this.opened) return;
-    const [, key = "", cas] = line.split(" ", 3);
+    const { line, data } = command;
+    const [verb, key = "", cas] = line.split(" ", 3);
+    if (verb === "cas" && data!.length > server.itemLimit) {
+      this.#refused.set(key, { value: data!, flags: Number(cas), expiresAt: 0, cas: 0 });
+    }
+    if (verb !== "md" || !this.opened) return;
     const item = server.items.get(key);
     if (item === undefined || (cas !== undefined && cas !== `C${item.cas}`)) return;
     if (this.#countsAsEviction(node, key, item)) world.lost(node, key, item);
+    else if (this.#drops(node, key)) {
+      const refused = this.#refused.get(key); // a late write may stand over it by now, and takes effect no more than it does
+      if (refused !== undefined) world.lost(node, key, refused);
+    }
   }
 
   /**
@@ -198,14 +207,20 @@ export class SimProcess implements Owner {
    * `recover` does where one is newer; and a pull drops what the new owner cannot store.
    */
   #countsAsEviction(node: string, key: string, item: Item): boolean {
+    if (this.evicting || !this.session.view.confirmed) return true;
+    return (
+      this.#drops(node, key) && item.value.length > this.world.server(this.session.view.route(key).node.name).itemLimit
+    );
+  }
+
+  /** A delete at this server, in D, would leave the key without a value at either owner. */
+  #drops(node: string, key: string): boolean {
     const { view } = this.session;
-    if (this.evicting || !view.confirmed) return true;
     if (view.document.phase !== "D") return false;
     const { moving, source, node: target } = view.route(key);
     if (!moving || source!.name !== node) return false;
-    const { items, itemLimit } = this.world.server(target.name);
-    const there = items.get(key);
-    return item.value.length > itemLimit && (there === undefined || there.flags === PLACEHOLDER_FLAGS);
+    const there = this.world.server(target.name).items.get(key);
+    return there === undefined || there.flags === PLACEHOLDER_FLAGS;
   }
 }
 

@@ -15,10 +15,13 @@ import { metaDelete, metaGet, metaSet, PLACEHOLDER_FLAGS } from "../memcached/co
 import type { ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
 import type { Session } from "./session.ts";
 import { ask, requireAccepted } from "./validate.ts";
-import type { Route } from "./view.ts";
+import type { Route, View } from "./view.ts";
 
 /** A loader that dies frees its key within this. */
 export const LEASE_TTL_S = 5;
+
+/** From S over F and D to S. */
+const ONE_MIGRATION_EPOCHS = 3;
 
 /** A lease that this process holds. */
 export interface Lease {
@@ -26,7 +29,9 @@ export interface Lease {
   readonly cas: string;
   readonly node: string;
   readonly connection: ConnectionRef;
-  /** Completed migrations when it was put. */
+  /** Of the view that it was put under, or renewed. */
+  readonly epoch: number;
+  /** `migrationsOf` that view. */
   readonly migrations: number;
 }
 
@@ -85,14 +90,27 @@ export async function findLease(session: Session, route: Route, lease: Lease): P
   return { ...lease, cas: reply.cas!, connection: exchanged.connection };
 }
 
-/** The key has not left the lease's server since: that takes one migration away from it and one back. */
-export function isHere(route: Route, lease: Lease): boolean {
-  return lease.node === route.node.name && route.view.document.migrations - lease.migrations <= 1;
+/**
+ * The key has not left the lease's server since: that takes one migration away from it and one back, or one whose destination dies (D, D, D). A
+ * lease is in no index, so where nobody reads its key it is still there when the key comes back, and what has happened to the key
+ * meanwhile has not touched it.
+ */
+export function isHere({ view, node }: Route, lease: Lease): boolean {
+  if (lease.node !== node.name) return false;
+  const migrations = migrationsOf(view) - lease.migrations;
+  return migrations === 0 || (migrations === 1 && view.document.epoch - lease.epoch <= ONE_MIGRATION_EPOCHS);
+}
+
+/** Migrations that have given keys other owners: in D the one under way has. */
+function migrationsOf({ document }: View): number {
+  return document.phase === "D" ? document.migrations + 1 : document.migrations;
 }
 
 function leaseOf(route: Route, text: Buffer, exchanged: Exchanged): Lease | undefined {
   const reply = exchanged.replies[0]!;
   const { connection } = exchanged;
   if (reply.status !== "HD" || reply.cas === undefined) return undefined;
-  return { text, cas: reply.cas, node: route.node.name, connection, migrations: route.view.document.migrations };
+  const { view, node } = route;
+  const { epoch } = view.document;
+  return { text, cas: reply.cas, node: node.name, connection, epoch, migrations: migrationsOf(view) };
 }

@@ -115,7 +115,10 @@ class Pull<Key extends PullKey> {
     const held: Held<Key>[] = [];
     const connections: ConnectionRef[] = [];
     const commands = (key: Key, out: Command[]) => {
-      out.push(classicAdd(key.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, NO_TEXT), metaGet(key.key, "f c s"));
+      out.push(
+        classicAdd(key.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, NO_TEXT, true),
+        metaGet(key.key, "f c s", true),
+      );
     };
     const answered = (part: readonly Key[], { replies, connection }: Exchanged) => {
       connections.push(connection);
@@ -137,7 +140,7 @@ class Pull<Key extends PullKey> {
     const found: Held<Key>[] = [];
     const missed: Held<Key>[] = [];
     this.#readAt = this.#session.clock.now();
-    const commands = ({ key }: Held<Key>, out: Command[]) => void out.push(metaGet(key.key, "v t f c"));
+    const commands = ({ key }: Held<Key>, out: Command[]) => void out.push(metaGet(key.key, "v t f c", true));
     const answered = (part: readonly Held<Key>[], { replies, connection }: Exchanged) => {
       connections.push(connection);
       for (let i = 0; i < part.length; i++) {
@@ -160,7 +163,8 @@ class Pull<Key extends PullKey> {
 
   /** @param nowhere the key is at neither server then; else it is left */
   async #giveBack(held: readonly Held<Key>[], nowhere = true): Promise<void> {
-    const commands = ({ key, token }: Held<Key>, out: Command[]) => void out.push(metaDelete(key.key, { cas: token }));
+    const commands = ({ key, token }: Held<Key>, out: Command[]) =>
+      void out.push(metaDelete(key.key, { cas: token }, true));
     const answered = (part: readonly Held<Key>[], { replies }: Exchanged) => {
       for (let i = 0; i < part.length; i++) if (!nowhere || replies[i]!.status !== "HD") this.#leave(part[i]!.key);
     };
@@ -200,7 +204,7 @@ class Pull<Key extends PullKey> {
     const commands = ({ key, token, copy }: Held<Key>, out: Command[]) => {
       const { ttl, flags, value } = copy!;
       const exptime = ttl === undefined || ttl < 0 ? 0 : exptimeOf(Math.ceil(ttl - gone), seconds);
-      out.push(classicCas(key.key, flags!, exptime, token, value!));
+      out.push(classicCas(key.key, flags!, exptime, token, value!, true));
     };
     const filled: Held<Key>[] = [];
     const unfit: Held<Key>[] = [];
@@ -223,7 +227,7 @@ class Pull<Key extends PullKey> {
   /** Step 5. `NF` says as well as `HD` that A was without the key then. */
   async #kill(held: readonly Held<Key>[]): Promise<void> {
     const commands = ({ key, copy }: Held<Key>, out: Command[]) => {
-      out.push(metaDelete(key.key, { cas: copy!.cas! }));
+      out.push(metaDelete(key.key, { cas: copy!.cas! }, true));
     };
     const answered = (part: readonly Held<Key>[], { replies }: Exchanged) => {
       for (let i = 0; i < part.length; i++) {
