@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { killAtExit } from "../testing/kill-at-exit.ts";
 import type { WorkerReport, WorkerTask } from "./worker-main.ts";
 
 const PROGRAM = fileURLToPath(new URL("./worker-main.js", import.meta.url));
@@ -76,6 +77,7 @@ export class Member {
     this.#life++;
     const name = `${this.number}.${this.#life}`;
     const child = fork(PROGRAM, { stdio: ["ignore", 2, 2, "ipc"], execArgv: [] });
+    killAtExit(child);
     child.send({ ...this.#task, name, seed: this.#seed + this.#life } satisfies WorkerTask, () => {});
     child.on("message", ({ dropped }: WorkerReport) => {
       this.dropped += dropped;

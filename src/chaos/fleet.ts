@@ -10,6 +10,7 @@ import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { Random } from "../model/random.ts";
 import { type MemcachedServer, type RedisServer, startMemcached, startRedis } from "../testing/index.ts";
+import { killAtExit } from "../testing/kill-at-exit.ts";
 import type { ProxyFault } from "./proxy.ts";
 import type { Listening, ToProxies } from "./proxy-main.ts";
 
@@ -64,6 +65,7 @@ export class Fleet {
   /** Leaves nothing running when a server does not start. */
   static async start(limits: readonly Limit[], clients: number, random: Random): Promise<Fleet> {
     const proxies = fork(PROXIES, { stdio: ["ignore", 2, 2, "ipc"], execArgv: [] });
+    killAtExit(proxies);
     const starting = [startRedis(), startRedis(), ...limits.map((limit) => startMemcached(ARGUMENTS[limit]))];
     const started = await Promise.allSettled(starting);
     const failed = started.find((result) => result.status === "rejected");

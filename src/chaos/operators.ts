@@ -11,6 +11,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Random } from "../model/random.ts";
+import { killAtExit } from "../testing/kill-at-exit.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import type { Fleet, Slot } from "./fleet.ts";
 import type { Timeline } from "./timeline.ts";
@@ -196,6 +197,7 @@ export class Operators {
     const { fleet, ring, log } = this.#options;
     const options = ["--redis", fleet.redisUrl, "--namespace", ring, "--json"];
     const child = spawn(process.execPath, [CLI, ...args, ...options], { stdio: ["ignore", "pipe", "pipe"] });
+    killAtExit(child);
     let [stdout, output] = ["", ""];
     child.stdout!.setEncoding("utf8").on("data", (piece: string) => {
       stdout += piece;

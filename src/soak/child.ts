@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { isRingshiftError } from "../errors.ts";
+import { killAtExit } from "../testing/kill-at-exit.ts";
 
 const OPEN_TRIES = 10;
 
@@ -17,10 +18,7 @@ export class Child<Question extends object, Answer> {
     const path = fileURLToPath(new URL(program, import.meta.url));
     this.#process = fork(path, { execArgv: [], stdio: ["ignore", 2, 2, "ipc"], serialization: "advanced" });
     this.#exited = once(this.#process, "exit");
-    const child = this.#process;
-    const kill = () => child.kill("SIGKILL"); // one that is stopped would not see that its parent is gone
-    process.once("exit", kill);
-    child.once("exit", () => process.off("exit", kill));
+    killAtExit(this.#process);
     this.#process.on("message", (answer: Answer) => {
       this.#waiting?.resolve(answer);
       this.#waiting = undefined;
