@@ -12,6 +12,11 @@ export type Event =
 
 const ORDER = { call: 0, lossBegins: 1, answer: 2, lossEnds: 3, bound: 4 } as const;
 
+/** An ambiguous write has taken effect by then, or never does. */
+export function boundOf({ outcome, at, end }: Operation): number {
+  return outcome === "open" ? at + LATE_OPEN_MS : end + LATE_MS;
+}
+
 export function eventsOf(operations: readonly Operation[], losses: readonly Loss[]): Event[] {
   const events: Event[] = [];
   for (const operation of operations) {
@@ -24,8 +29,7 @@ export function eventsOf(operations: readonly Operation[], losses: readonly Loss
     events.push({ at, kind: "call", operation });
     if (!isAmbiguous(operation)) events.push({ at: end, kind: "answer", operation });
     else {
-      const bound = operation.outcome === "open" ? at + LATE_OPEN_MS : end + LATE_MS;
-      events.push({ at: bound, kind: "bound", operation });
+      events.push({ at: boundOf(operation), kind: "bound", operation });
     }
   }
   for (const loss of losses) {

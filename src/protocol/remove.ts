@@ -26,9 +26,11 @@ export async function remove(session: Session, route: Route): Promise<boolean> {
 /**
  * Delete in D. A write of an earlier epoch may still reach the old owner, unacknowledged, and whoever meets it there brings it to the new one
  * (R, K). A delete between that and its end at the old owner (P, step 5) would not be the last of it: the next pull would bring it again. So
- * the old owner is looked at afterwards, what is there goes, and with it the place of whoever may have read it.
+ * the old owner is looked at afterwards, what is there goes, and with it the place of whoever may have read it. And it is looked at before:
+ * where it does not answer nothing has been deleted yet.
  */
 async function removeMoving(session: Session, route: Route): Promise<boolean> {
+  await clearSource(session, route);
   const found = await conditional(session, route, (cas) => metaDelete(route.key, { cas }));
   try {
     if (await clearSource(session, route)) return found;
