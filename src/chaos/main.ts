@@ -1,6 +1,7 @@
 /** `npm run chaos -- --minutes M --seed S`: a chaos run, its figures, and the history of a key that was not as one Memcached would have had it. */
 import { parseArgs } from "node:util";
 import { ensureBinaries } from "../testing/index.ts";
+import { exitOnSignals } from "../testing/kill-at-exit.ts";
 import { type ChaosReport, runChaos } from "./run.ts";
 import { CHAOS_RULES, type ChaosRule } from "./without.ts";
 
@@ -98,6 +99,7 @@ function verifyText(found: ChaosReport["verify"][string]): string {
   return `${clean ? "clean" : "NOT CLEAN"}: ${keys} keys, ${missing.count} missing, ${unrecorded.count} unrecorded, ${strays.count} strays`;
 }
 
+exitOnSignals();
 try {
   process.exitCode = await main();
 } catch (error) {

@@ -1,6 +1,7 @@
 /** `npm run soak -- NAME`: keeps one promise up for long, prints its figures, and exits with 1 when it broke. */
 import { parseArgs } from "node:util";
 import { ensureBinaries } from "../testing/index.ts";
+import { exitOnSignals } from "../testing/kill-at-exit.ts";
 import { cutOffNode } from "./cut-off-node.ts";
 import { hotKey } from "./hot-key.ts";
 import { redisDown } from "./redis-down.ts";
@@ -68,8 +69,5 @@ function print(soak: Soak, { kept, problems, figures }: Outcome, json: boolean):
   process.stdout.write(`${kept ? "[OK]" : "[ERR] BROKEN:"} ${soak.about}\n`);
 }
 
-// an interrupted run ends its children too (child.ts, at `exit`)
-process.once("SIGINT", () => process.exit(130));
-process.once("SIGTERM", () => process.exit(143));
-
+exitOnSignals();
 process.exitCode = await main();

@@ -15,3 +15,10 @@ export function killAtExit(child: ChildProcess): void {
 function killAll(): void {
   for (const child of living) child.kill("SIGKILL");
 }
+
+/** Of a program with such children: a signal ends it by way of `exit`, which its own end would leave out. */
+export function exitOnSignals(): void {
+  for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
+    process.once(signal, () => process.exit(128 + number));
+  }
+}
