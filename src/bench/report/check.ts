@@ -87,8 +87,10 @@ function migrationTargets(results: Results): Check[] {
   return [
     ratio("mid-migration", "mid-migration-mix", "", STEADY, { atLeast: 0.7 }, `steady, ${mid}`),
     ratio("mid-migration", "mid-migration-mix", "p99", STEADY, { atMost: 3 }, `steady, ${mid}`),
-    ratio("migration", "migration-200k", "", RAW_COPY, { atLeast: 0.4 }),
-    ratio("migration", "migration-200k", "", MEMJS_LOOP, { atLeast: 3 }),
+    ...["migration-200k", "migration-1M"].flatMap((size) => [
+      ratio("migration", size, "", RAW_COPY, { atLeast: 0.4 }),
+      ratio("migration", size, "", MEMJS_LOOP, { atLeast: 3 }),
+    ]),
     growth("server commands a moved key", "serverCommandsPerOp", "migration-20k", "migration-200k", 1.1),
     growth("Redis calls a moved key", "redisCallsPerOp", "migration-20k", "migration-200k", 1.1),
     growth("server commands a moved key", "serverCommandsPerOp", "migration-20k", "migration-wide-200k", 1.1),
