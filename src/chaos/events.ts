@@ -6,6 +6,9 @@ export const LATE_MS = 60_000;
 /** Nor that of a process that was killed after this from its call: it may have been stopped for long before. */
 export const LATE_OPEN_MS = 200_000;
 
+/** A call that was answered sooner is taken to have been sent once. */
+const TRY_MS = 50;
+
 export type Event =
   | { readonly at: number; readonly kind: "call" | "answer" | "bound"; readonly operation: Operation }
   | { readonly at: number; readonly kind: "lossBegins" | "lossEnds"; readonly loss: Loss };
@@ -27,6 +30,10 @@ export function eventsOf(operations: readonly Operation[], losses: readonly Loss
     }
     if (!matters(operation)) continue;
     events.push({ at, kind: "call", operation });
+    if (mayHaveTriedBefore(operation)) {
+      const first: Operation = { ...operation, id: -1 - operation.id, outcome: "io" };
+      events.push({ at, kind: "call", operation: first }, { at: boundOf(first), kind: "bound", operation: first });
+    }
     if (!isAmbiguous(operation)) events.push({ at: end, kind: "answer", operation });
     else {
       events.push({ at: boundOf(operation), kind: "bound", operation });
@@ -36,6 +43,11 @@ export function eventsOf(operations: readonly Operation[], losses: readonly Loss
     events.push({ at: loss.from, kind: "lossBegins", loss }, { at: loss.to, kind: "lossEnds", loss });
   }
   return events.sort((a, b) => a.at - b.at || ORDER[a.kind] - ORDER[b.kind]);
+}
+
+/** `touch` and `gat` are sent again where no answer came, and each try may give its TTL. */
+function mayHaveTriedBefore({ verb, outcome, at, end }: Operation): boolean {
+  return (verb === "touch" || verb === "gat") && outcome === "ok" && end - at >= TRY_MS;
 }
 
 /** Reads that were not answered, writes that did nothing, and a cas that answered "no", which says nothing. */

@@ -195,6 +195,18 @@ describe("accepts", () => {
     expect(kind([short, did(14_000, 14_001, "get", "", "v1")], [], moved)).toBe("ttlGrown");
   });
 
+  test("a TTL of a touch that has tried twice, whatever its answer", () => {
+    const history = [
+      did(0, 10, "set", "a", true, { ttl: 45 }),
+      did(20, 2_000, "touch", "", false, { ttl: 600 }),
+      did(300, 310, "getMeta", "", 600),
+      did(400, 410, "delete", "", true),
+    ];
+    expect(kind(history)).toBe("fine");
+    const quick = history.map((one) => (one.verb === "touch" ? { ...one, at: 290, end: 299 } : one));
+    expect(kind([...quick.slice(0, 3), did(320, 330, "get", "", "a")])).not.toBe("fine");
+  });
+
   test("a touched value for as long as the touch gave it", () => {
     const history = [
       did(0, 1, "set", "v1", true, { ttl: 10 }),
