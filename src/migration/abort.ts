@@ -5,7 +5,8 @@
  *   D       forward to S, then a migration of its own back to the nodes before. A reversal in D could not tell which side of a key is newer
  *
  * The wish is in Redis before anything else, so that the copiers of another process stop, and that running the abort again resumes it.
- * Forward means all the way: what the new nodes cannot store is dropped, as Memcached drops it, and counted.
+ * Both ways are gone to their end, whether there is room or not: what a server cannot store is dropped, as Memcached drops it, and counted. Who
+ * aborts wants the old ring; a refusal would leave him in between.
  */
 import { RingshiftError } from "../errors.ts";
 import { abort } from "../protocol/arm.ts";
@@ -74,7 +75,7 @@ function isPending(control: Control | undefined, document: TopologyDocument): bo
 
 async function reverse(session: Session, store: OperatorStore, options: CoordinatorOptions): Promise<AbortReport> {
   const droppedBefore = session.counters.dropped;
-  const all: CoordinatorOptions = { ...options, unstorable: "drop" };
+  const all: CoordinatorOptions = { ...options, checkPlan: undefined, unstorable: "drop" };
   const forward = await new Coordinator(session, store, { ...all, obey: undefined }).resume();
   const control = await store.readControl();
   const { document } = await session.look();

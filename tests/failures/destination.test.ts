@@ -1,4 +1,6 @@
 /** Rows of the failure table: a destination that is full, that evicts, or that has a smaller item size limit. */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import type { Change } from "../../src/migration/change.ts";
 import { startMemcached } from "../../src/testing/local-cluster.ts";
@@ -42,6 +44,42 @@ test("destination full, without evictions: refused; when forced the copier stops
   expect(await b.wrong()).toHaveLength(report.dropped);
   expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true });
 });
+
+test("abort puts the ring back although the old owner is full by now", async () => {
+  const b = await bench({ memcached: 1 });
+  const { change: join, address: small } = await adding(4, "-M");
+  await b.admin.apply(join);
+  await b.fill(1_400, "large", 2 * KIB);
+  const other = (await b.admin.topology()).nodes.find(({ address }) => address !== small)!;
+  const change = { kind: "set-weight", name: other.name, weight: 20 } as const;
+  const stopped = new Error("the coordinator ends here");
+  const dieAt = (last: string) => ({
+    onProgress: ({ step }: { readonly step: string }) => {
+      if (step === last) throw stopped;
+    },
+  });
+  await expect(b.admin.apply(change, dieAt("copying"))).rejects.toBe(stopped);
+  await expect(b.admin.abort(dieAt("done"))).rejects.toBe(stopped); // forward is done, back is not
+  await fillUp(small);
+  const report = await b.admin.abort();
+  expect(report.outcome).toBe("reversed");
+  expect((await b.admin.topology()).nodes).toHaveLength(2);
+  expect(await b.wrong()).toHaveLength(report.dropped);
+});
+
+/** Until nothing more fits, of whatever size. */
+async function fillUp(address: string): Promise<void> {
+  const [host, port] = address.split(":");
+  const socket = connect(Number(port), host);
+  for (const size of [64 * KIB, 8 * KIB, 2 * KIB, KIB / 2]) {
+    for (let i = 0, stored = true; stored; i++) {
+      socket.write(`set ballast:${size}:${i} 0 0 ${size}\r\n${"-".repeat(size)}\r\n`);
+      const [reply] = (await once(socket, "data")) as [Buffer];
+      stored = reply.toString().startsWith("STORED");
+    }
+  }
+  socket.destroy();
+}
 
 test("destination with a smaller item size limit: refused; when forced the copier stops, abort counts what it dropped", async () => {
   const b = await bench({ memcached: 2 });
