@@ -96,7 +96,7 @@ test("hits and misses, as events and as numbers", async () => {
   await cache.gets("hit");
   await cache.getMulti(["hit", "not-there"]);
   await cache.get("nor-there");
-  expect(told).toEqual(["hit hit", "hit hit", "hit hit", "miss not-there"]);
+  expect(told.sort()).toEqual(["hit hit", "hit hit", "hit hit", "miss not-there"]); // two servers answer in any order
   const { hits, misses } = cache.metrics();
   expect([hits - before.hits, misses - before.misses]).toEqual([3, 2]);
   expect(cache.commandCounts()).toMatchObject({ gets: 1 });
