@@ -254,7 +254,7 @@ function overwrites(operation: Operation): boolean {
   return operation.verb === "set" || isAmbiguousDelete(operation);
 }
 
-/** Operations with the same answer have the same effect. */
+/** Operations of unknown effect for which this is the same have the same effect. Undefined: one of its own. */
 function alike(operation: Operation): string | undefined {
   const { verb, ttl, outcome } = operation;
   if (!isAmbiguous(operation) || outcome === "open") return undefined; // how long that may take nobody knows
