@@ -35,14 +35,18 @@ export interface Foreign {
   lease: boolean;
 }
 
-export interface Job extends PullKey {
+/** Who waits for somebody's placeholder. */
+export interface Waiting {
+  /** That placeholder; undefined when there is none, or none any more. */
+  foreign: Foreign | undefined;
+  /** How often it was another one. */
+  changes: number;
+}
+
+export interface Job extends PullKey, Waiting {
   /** CAS of the placeholder at B that this pull may replace, and the connection that gave it. */
   token: string | undefined;
   connection: ConnectionRef | undefined;
-  /** Somebody's placeholder, which is waited for. */
-  foreign: Foreign | undefined;
-  /** How often that placeholder was another one. */
-  changes: number;
   /** The value at A, and the connection that gave it. */
   copy: Reply | undefined;
   copyConnection: ConnectionRef | undefined;

@@ -1,5 +1,6 @@
 /** Rule P as a client does it: one key, and one pull per key and process. */
-import { pull } from "./pull.ts";
+import type { Waiting } from "./crossing.ts";
+import { pull, pullAtOnce } from "./pull.ts";
 import type { Session } from "./session.ts";
 import type { Route } from "./view.ts";
 
@@ -12,13 +13,22 @@ export async function pullOne(session: Session, route: Route): Promise<void> {
   return mine;
 }
 
-/** Afterwards the key is at its new owner, or nowhere; the old one may still have what was pulled from it. For rule R alone. @throws Retry */
-export function pullForRead(session: Session, route: Route): Promise<void> {
-  return session.pulls.get(route.key) ?? pullOnce(session, route, true);
+/**
+ * For rule R alone, which does not wait here for somebody else's pull. Afterwards the key is at its new owner, or nowhere, unless somebody is
+ * in the way (`waiting`); the old owner may still have what was pulled from it. @throws Retry
+ */
+export async function pullForRead(session: Session, route: Route, waiting: Waiting): Promise<void> {
+  const present = session.pulls.get(route.key);
+  if (present !== undefined) {
+    waiting.foreign = undefined;
+    return present;
+  }
+  const { view, node, source } = route;
+  const result = await pullAtOnce({ session, view, source: source!, target: node }, route, waiting);
+  if (result !== undefined && result !== "present") view.rememberMoved(route.key);
 }
 
-async function pullOnce(session: Session, route: Route, forRead = false): Promise<void> {
-  const options = { unstorable: "drop", forRead } as const;
-  const [result] = await pull(session, route.view, route.source!, route.node, [route], options);
-  if (!forRead || result !== "present") route.view.rememberMoved(route.key);
+async function pullOnce(session: Session, route: Route): Promise<void> {
+  await pull(session, route.view, route.source!, route.node, [route], { unstorable: "drop" });
+  route.view.rememberMoved(route.key);
 }

@@ -26,6 +26,7 @@ import {
   type PullResult,
   parts,
   sameConnection,
+  type Waiting,
 } from "./crossing.ts";
 import { Retry, Unstorable } from "./outcome.ts";
 import { PLACEHOLDER_TTL_S, presentOnly, reserve, waitForOthers } from "./reserve.ts";
@@ -36,6 +37,7 @@ import type { View } from "./view.ts";
 export type { PullKey, PullOptions, PullResult } from "./crossing.ts";
 
 const MAX_ROUNDS = 200;
+const NOTHING_IN_THE_WAY: Waiting = { foreign: undefined, changes: 0 };
 
 /**
  * Pulls the keys from `source` to `target`; results in the order of `keys`.
@@ -49,35 +51,57 @@ export async function pull(
   keys: readonly PullKey[],
   options: PullOptions,
 ): Promise<PullResult[]> {
-  const jobs = keys.map((key): Job => {
-    const { key: name, hash, point } = key;
-    const none = {
-      token: undefined,
-      connection: undefined,
-      foreign: undefined,
-      copy: undefined,
-      copyConnection: undefined,
-    };
-    return { key: name, hash, point, ...none, changes: 0, readAt: 0, refused: false, result: undefined };
-  });
+  const crossing = { session, view, source, target, options };
+  const jobs = keys.map((key) => jobOf(key));
   let open = jobs;
   for (let round = 0; open.length > 0; round++) {
     if (round === MAX_ROUNDS) throw new Retry();
-    try {
-      await pullRound({ session, view, source, target, options }, open);
-    } catch (error) {
-      session.linger(view, (PLACEHOLDER_TTL_S + 1) * 1000); // placeholders of ours may stand
-      throw error;
-    }
+    const beganAt = session.clock.now();
+    await pullRound(crossing, open);
+    const tookMs = session.clock.now() - beganAt;
     open = jobs.filter((job) => job.result === undefined);
     const foreign = open.flatMap((job) => job.foreign ?? []);
-    if (foreign.length > 0) await waitForOthers(session, foreign, round);
+    if (foreign.length > 0) await waitForOthers(session, foreign, round, tookMs);
   }
-  session.counters.pulled += jobs.filter((job) => job.result === "moved").length;
   return jobs.map((job) => job.result!);
 }
 
+/**
+ * One round of a pull of one key, for a read, which waits for others by itself: its looks bring it the value.
+ * @param waiting the placeholder that stood in the way so far; afterwards the one that does now
+ * @returns undefined when the pull is not through: somebody's placeholder stands in the way, or what was found changed meanwhile
+ * @throws Retry when the pull was aborted
+ */
+export async function pullAtOnce(
+  crossing: Omit<Crossing, "options">,
+  key: PullKey,
+  waiting: Waiting,
+): Promise<PullResult | undefined> {
+  const job = jobOf(key, waiting);
+  await pullRound({ ...crossing, options: { unstorable: "drop", forRead: true } }, [job]);
+  waiting.foreign = job.foreign;
+  waiting.changes = job.changes;
+  return job.result;
+}
+
+function jobOf({ key, hash, point }: PullKey, { foreign, changes }: Waiting = NOTHING_IN_THE_WAY): Job {
+  const none = { token: undefined, connection: undefined, copy: undefined, copyConnection: undefined };
+  return { key, hash, point, foreign, changes, ...none, readAt: 0, refused: false, result: undefined };
+}
+
+/** All steps, for those jobs that nobody's placeholder stands in the way of. The others have no result afterwards. */
 async function pullRound(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
+  const { session, view } = crossing;
+  try {
+    await takeSteps(crossing, jobs);
+  } catch (error) {
+    session.linger(view, (PLACEHOLDER_TTL_S + 1) * 1000); // placeholders of ours may stand
+    throw error;
+  }
+  session.counters.pulled += jobs.filter((job) => job.result === "moved").length;
+}
+
+async function takeSteps(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
   const { session, view } = crossing;
   const present =
     view.confirmed && session.isFresh(view) ? await reserve(crossing, jobs) : await presentOnly(crossing, jobs);

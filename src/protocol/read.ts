@@ -1,14 +1,17 @@
 /**
  * Rule R, read (docs/protocol.md), and reads of keys that are not moving.
  *
- * In D, of a moving key: read B; a value is the answer, and a pull's placeholder is waited for. Else read A. A has it: pull it (P), then read
- * B again, and only what B holds is answered. A has not: read B a *third* time, since the key may have crossed between the two.
+ * In D, of a moving key: read B; a value is the answer. A pull's placeholder is waited for here, not in `pull`: the look that finds the value
+ * brings it. Else read A. A has it: pull it (P), then read B again, and only what B holds is answered. A has not: read B a *third* time, since
+ * the key may have crossed between the two.
  */
 import { metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { Exchanged, Reply } from "../memcached/exchange.ts";
+import type { Waiting } from "./crossing.ts";
 import { standsAsMiss } from "./lease.ts";
 import { Retry } from "./outcome.ts";
 import { pullForRead } from "./pull-one.ts";
+import { sawForeign, waitForOthers } from "./reserve.ts";
 import type { Session } from "./session.ts";
 import { ask, requireAccepted, requireFence } from "./validate.ts";
 import type { Route } from "./view.ts";
@@ -66,34 +69,54 @@ async function readDual(
   onLease?: () => void,
 ): Promise<Found | undefined> {
   const { view, node, key } = route;
-  const source = route.source!;
+  const { clock } = session;
+  const waiting: Waiting = { foreign: undefined, changes: 0 };
   for (let round = 0; round < MAX_ROUNDS; round++) {
+    const beganAt = clock.now();
     const first = await ask(session, view, node, [metaGet(key, flags)]);
     await requireFence(session, view, node, first);
-    if (isValue(first.replies[0]!)) return hit(first.replies[0]!, first);
-    if (isPull(first.replies[0]!)) {
-      await pullForRead(session, route); // somebody is at it: wait for that, or take over
+    const seen = first.replies[0]!;
+    if (isValue(seen)) return hit(seen, first);
+
+    if (isPull(seen)) sawForeign(session, waiting, seen, first.connection);
+    else if (await isAtSource(session, route)) {
+      if (seen.cas === undefined) waiting.foreign = undefined;
+    } else {
+      const found = await readThird(session, route, flags, onLease);
+      if (found !== "changed") return found;
       continue;
     }
-
-    const old = await ask(session, view, source, [metaGet(key, "f c")]);
-    await requireFence(session, view, source, old);
-    if (isValue(old.replies[0]!)) {
-      await pullForRead(session, route);
-      continue;
+    const othersTurn = isPull(seen) && clock.now() < waiting.foreign!.takeOverAt;
+    if (!othersTurn) await pullForRead(session, route, waiting);
+    if (waiting.foreign !== undefined) {
+      await waitForOthers(session, [waiting.foreign], round, clock.now() - beganAt);
     }
-
-    const third = await ask(session, view, node, [metaGet(key, flags)]);
-    await requireFence(session, view, node, third);
-    const reply = third.replies[0]!;
-    if (reply.flags !== PLACEHOLDER_FLAGS) return hit(reply, third);
-    if (standsAsMiss(route, reply)) {
-      onLease?.();
-      return undefined;
-    }
-    if ((await removePlaceholder(session, route, reply, third)) === "HD") return undefined;
   }
   throw new Retry();
+}
+
+/** At B, after A was seen without the key. `changed`: a placeholder that stood there is one no more. */
+async function readThird(
+  session: Session,
+  route: Route,
+  flags: string,
+  onLease?: () => void,
+): Promise<Found | undefined | "changed"> {
+  const third = await ask(session, route.view, route.node, [metaGet(route.key, flags)]);
+  await requireFence(session, route.view, route.node, third);
+  const reply = third.replies[0]!;
+  if (reply.flags !== PLACEHOLDER_FLAGS) return hit(reply, third);
+  if (standsAsMiss(route, reply)) {
+    onLease?.();
+    return undefined;
+  }
+  return (await removePlaceholder(session, route, reply, third)) === "HD" ? undefined : "changed";
+}
+
+async function isAtSource(session: Session, { view, source, key }: Route): Promise<boolean> {
+  const old = await ask(session, view, source!, [metaGet(key, "f c")]);
+  await requireFence(session, view, source!, old);
+  return isValue(old.replies[0]!);
 }
 
 /**

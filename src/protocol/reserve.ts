@@ -10,7 +10,7 @@
  */
 import { classicAdd, classicCas, isStored, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { ConnectionRef, Reply } from "../memcached/exchange.ts";
-import { atTarget, type Crossing, type Foreign, type Job, sameConnection } from "./crossing.ts";
+import { atTarget, type Crossing, type Foreign, type Job, sameConnection, type Waiting } from "./crossing.ts";
 import { leaseEpoch } from "./lease.ts";
 import { Retry, Unstorable } from "./outcome.ts";
 import type { Session } from "./session.ts";
@@ -26,6 +26,9 @@ const MAX_TAKE_OVER_MS = 800;
 /** Between two looks at somebody's placeholder: at random up to this, three times as long at each look: many waiters must not stand in the puller's way. */
 const FIRST_WAIT_MS = 5;
 const MAX_WAIT_MS = 45;
+/** But at least so many times as long as the last look took: where looks take long they are what the machine is busy with, and the puller gets no turn. */
+const WAIT_PER_LOOK = 4;
+const MAX_WAIT_WHERE_LOOKS_TAKE_LONG_MS = 90;
 const EMPTY = Buffer.alloc(0);
 
 /** Step 1. Answers the jobs for which B has a value; the others have a token, or somebody's placeholder to wait for. */
@@ -68,8 +71,8 @@ export async function reserve(crossing: Crossing, jobs: readonly Job[]): Promise
       job.token = look.cas;
       job.connection = connection;
       job.foreign = undefined;
-    } else if (job.foreign?.cas !== look.cas) {
-      job.foreign = foreignOf(session, job, look, connection);
+    } else {
+      sawForeign(session, job, look, connection);
     }
   };
   await atTarget(crossing, jobs, commands, answer, sameConnection(takeOver));
@@ -87,15 +90,30 @@ export async function presentOnly(crossing: Crossing, jobs: readonly Job[]): Pro
   return present;
 }
 
-/** Before the next look, at the latest when a placeholder is to be taken over. */
-export async function waitForOthers({ clock }: Session, foreign: readonly Foreign[], round: number): Promise<void> {
-  const longest = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 3 ** round);
-  const due = Math.min(...foreign.map(({ takeOverAt }) => takeOverAt)) - clock.now();
-  await clock.sleep(Math.max(1, Math.min(due, longest * (0.2 + 0.8 * clock.random()))));
+/** What was seen is somebody's placeholder: from then on it is waited for, from anew when it is another one than before. */
+export function sawForeign(session: Session, waiting: Waiting, { cas, size }: Reply, connection: ConnectionRef): void {
+  if (waiting.foreign?.cas === cas) return;
+  const grantedMs = Math.min(MAX_TAKE_OVER_MS, TAKE_OVER_MS * 2 ** waiting.changes++);
+  const takeOverAt = session.clock.now() + grantedMs * (1 + session.clock.random());
+  waiting.foreign = { cas: cas!, connection, takeOverAt, lease: (size ?? 0) > 0 };
 }
 
-function foreignOf(session: Session, job: Job, { cas, size }: Reply, connection: ConnectionRef): Foreign {
-  const grantedMs = Math.min(MAX_TAKE_OVER_MS, TAKE_OVER_MS * 2 ** job.changes++);
-  const takeOverAt = session.clock.now() + grantedMs * (1 + session.clock.random());
-  return { cas: cas!, connection, takeOverAt, lease: (size ?? 0) > 0 };
+/**
+ * Before the next look, at the latest until a placeholder is to be taken over.
+ * @param round how often this has waited before
+ * @param tookMs how long the last look took
+ */
+export async function waitForOthers(
+  { clock }: Session,
+  foreign: readonly Foreign[],
+  round: number,
+  tookMs: number,
+): Promise<void> {
+  const longest = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 3 ** round);
+  const wait = Math.max(
+    longest * (0.2 + 0.8 * clock.random()),
+    Math.min(MAX_WAIT_WHERE_LOOKS_TAKE_LONG_MS, tookMs * WAIT_PER_LOOK),
+  );
+  const due = Math.min(...foreign.map(({ takeOverAt }) => takeOverAt)) - clock.now();
+  await clock.sleep(Math.max(1, Math.min(due, wait)));
 }
