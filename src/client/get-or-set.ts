@@ -4,6 +4,7 @@
  *   read ─┬─ a value, young ─────────────────────────────► it
  *         ├─ a value past its TTL or near its end ───────► it; who wins memcached's token (mg R) loads anew behind the answer
  *         ├─ nothing ─ lease taken ─► load ─► cas on it ─► the loaded value
+ *         ├─ nothing ─ its server is full (-M) ─► load ─► the loaded value, which nobody stores
  *         └─ a lease, or not taken ─► wait with jitter, look again
  *
  * A winner of the token that dies would leave the old value to expire unrenewed: after LEASE_TTL_S somebody who still reads it stores it
@@ -40,7 +41,9 @@ interface Held extends Found {
 type Seen =
   | { readonly kind: "value"; readonly held: Held }
   | { readonly kind: "lease"; readonly lease: Lease }
-  | { readonly kind: "wait" };
+  | { readonly kind: "wait" }
+  /** Nothing, and its server has no memory for a lease. */
+  | { readonly kind: "refused" };
 
 interface Plan {
   /** Remaining TTL below which a value is loaded anew; 0: never before it is gone. */
@@ -103,6 +106,11 @@ export class GetOrSet {
         return value;
       }
       if (seen.kind === "lease") return this.#load(key, load, plan, seen.lease);
+      if (seen.kind === "refused") {
+        core.counters.loads++;
+        core.counters.loadsDiscarded++;
+        return load();
+      }
       if (clock.now() - startedAt > core.options.timeoutMs) {
         const message = `Another process loads ${JSON.stringify(key)} and has not finished within ${core.options.timeoutMs} ms.`;
         throw new RingshiftError("TIMEOUT", message, { key });
@@ -128,6 +136,7 @@ export class GetOrSet {
       if (route.moving && route.view.document.phase === "F") throw new Retry();
       await arrive(session, route);
       const lease = await takeLease(session, route);
+      if (lease === "refused") return { kind: "refused" };
       return lease === undefined ? { kind: "wait" } : { kind: "lease", lease };
     });
   }

@@ -71,8 +71,8 @@ export interface MetaSetOptions {
 }
 
 /** `ms`; data as a string is ASCII (`isAscii`). Beware: when it fails for lack of memory or size, memcached deletes the item that was there. */
-export function metaSet(key: string, data: Buffer | string, options: MetaSetOptions): Command {
-  const name = isTextKey(key) ? `${key} ${data.length}` : `${base64(key)} ${data.length} b`;
+export function metaSet(key: string, data: Buffer | string, options: MetaSetOptions, text = isTextKey(key)): Command {
+  const name = text ? `${key} ${data.length}` : `${base64(key)} ${data.length} b`;
   let line = `ms ${name} T${integer(options.ttl)} F${uint32(options.flags)}`;
   if (options.mode !== undefined && options.mode !== "S") line += ` M${options.mode}`;
   if (options.cas !== undefined) line += ` C${casNumber(options.cas)}`;

@@ -1,7 +1,8 @@
 /**
- * The servers' item size limits, asked before a value is sent: a failing `ms` deletes the value that was there (docs/protocol.md, Facts).
+ * What a server refuses to store, asked before anything is sent: a failing `ms` deletes the value that was there (docs/protocol.md, Facts).
  *
- * An item is its header, key, flags, value and CAS number; values that fit the smallest limit there is pass without a question.
+ * An item is its header, key, flags, value and CAS number; values that fit the smallest limit there is pass without a question. A server that
+ * does not evict (-M) refuses even the smallest when it is full.
  */
 import { RingshiftError } from "../errors.ts";
 import { stats } from "./admin.ts";
@@ -14,11 +15,18 @@ const SMALLEST_LIMIT = 1024;
 /** Item header 48, key's end 1, client flags 4, CAS 8, the value's CR LF 2. */
 const OVERHEAD = 63;
 
+interface Limits {
+  /** Bytes of the largest item. */
+  readonly item: number;
+  /** It makes room by evicting. */
+  readonly evicts: boolean;
+}
+
 export class ItemLimits {
   readonly #line: LineOptions;
   readonly #protocol: PoolProtocol | undefined;
-  readonly #limits = new Map<string, number>();
-  readonly #asking = new Map<string, Promise<number>>();
+  readonly #limits = new Map<string, Limits>();
+  readonly #asking = new Map<string, Promise<Limits>>();
 
   /** @param line how to ask a server, in lines of text unless a protocol is given */
   constructor(line: LineOptions = {}, protocol?: PoolProtocol) {
@@ -33,16 +41,22 @@ export class ItemLimits {
   check(node: Endpoint, keyBytes: number, valueBytes: number): Promise<void> | undefined {
     const size = OVERHEAD + keyBytes + valueBytes;
     if (size <= SMALLEST_LIMIT) return undefined;
-    const limit = this.#limits.get(node.address);
-    if (limit === undefined) return this.#ask(node).then((answered) => compare(node, size, answered, valueBytes));
-    compare(node, size, limit, valueBytes);
+    const limits = this.#limits.get(node.address);
+    if (limits === undefined) return this.#ask(node).then(({ item }) => compare(node, size, item, valueBytes));
+    compare(node, size, limits.item, valueBytes);
     return undefined;
+  }
+
+  /** The server makes room by evicting. False as well where that is not known: it did not answer the question. */
+  async evicts(node: Endpoint): Promise<boolean> {
+    const limits = this.#limits.get(node.address) ?? (await this.#ask(node).catch(() => undefined));
+    return limits?.evicts ?? false;
   }
 
   /** True when the item is known to fit. */
   fits(node: Endpoint, keyBytes: number, valueBytes: number): boolean {
     const size = OVERHEAD + keyBytes + valueBytes;
-    return size <= SMALLEST_LIMIT || size <= (this.#limits.get(node.address) ?? 0);
+    return size <= SMALLEST_LIMIT || size <= (this.#limits.get(node.address)?.item ?? 0);
   }
 
   /** The server may have restarted with another limit. */
@@ -50,14 +64,15 @@ export class ItemLimits {
     this.#limits.delete(node.address);
   }
 
-  #ask(node: Endpoint): Promise<number> {
+  #ask(node: Endpoint): Promise<Limits> {
     let asking = this.#asking.get(node.address);
     if (asking === undefined) {
       asking = (this.#protocol?.admin(node.address).stats("settings") ?? stats(node.address, "settings", this.#line))
         .then((settings) => {
-          const limit = limitOf(node, settings.get("item_size_max"));
-          this.#limits.set(node.address, limit);
-          return limit;
+          const item = limitOf(node, settings.get("item_size_max"));
+          const limits = { item, evicts: settings.get("evictions") === "on" };
+          this.#limits.set(node.address, limits);
+          return limits;
         })
         .finally(() => this.#asking.delete(node.address));
       this.#asking.set(node.address, asking);

@@ -238,6 +238,7 @@ function limitsOf(world: World): SessionParts["limits"] {
       if (!fits(node, bytes)) throw new RingshiftError("VALUE_TOO_LARGE", `${bytes} bytes`, { node: node.name });
       return undefined;
     },
+    evicts: async () => world.random.chance(0.5), // what says no is asked in the longer way, and both have to do
   };
 }
 

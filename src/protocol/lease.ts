@@ -11,7 +11,7 @@
  * The epoch says that P had passed when the lease was put: nothing of the key was at the old owner, nor can it come back there under that
  * epoch. So a lease of the view's own epoch need not be removed by who answers "missing" from it, nor waited for by a pull.
  */
-import { metaDelete, metaGet, metaSet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import { classicAdd, classicCas, metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
 import type { Session } from "./session.ts";
 import { ask, requireAccepted } from "./validate.ts";
@@ -52,15 +52,18 @@ export function standsAsMiss(route: Route, reply: Reply): boolean {
 }
 
 /**
- * Puts a lease where nothing is. The caller has done P. Undefined: something is there, a value or somebody's placeholder.
+ * Puts a lease where nothing is. The caller has done P. Undefined: something is there, a value or somebody's placeholder. `refused`: nothing is,
+ * and the server, which does not evict, has no memory for a lease either.
  * @throws Retry
  */
-export async function takeLease(session: Session, route: Route): Promise<Lease | undefined> {
+export async function takeLease(session: Session, route: Route): Promise<Lease | "refused" | undefined> {
   const text = Buffer.from(`lease ${route.view.document.epoch} ${session.clock.randomId()}`, "latin1");
-  const put = metaSet(route.key, text, { flags: PLACEHOLDER_FLAGS, ttl: LEASE_TTL_S, mode: "E", returnCas: true });
+  const put = classicAdd(route.key, PLACEHOLDER_FLAGS, LEASE_TTL_S, text);
   // a lease that is not accepted, or not even answered, is no value: it expires
-  const exchanged = await ask(session, route.view, route.node, [put]);
+  const exchanged = await ask(session, route.view, route.node, [put, metaGet(route.key, "v f c")]);
   await requireAccepted(session, route, exchanged, false);
+  const [stored, look] = exchanged.replies as [Reply, Reply];
+  if (stored.status === "SERVER_ERROR" && look.cas === undefined) return "refused";
   return leaseOf(route, text, exchanged);
 }
 
@@ -68,8 +71,8 @@ export async function takeLease(session: Session, route: Route): Promise<Lease |
 export async function renewLease(session: Session, route: Route, lease: Lease): Promise<Lease | undefined> {
   if (!isHere(route, lease)) return undefined;
   const { text, cas } = lease;
-  const put = metaSet(route.key, text, { flags: PLACEHOLDER_FLAGS, ttl: LEASE_TTL_S, cas, returnCas: true });
-  const exchanged = await ask(session, route.view, route.node, [put], lease.connection);
+  const put = classicCas(route.key, PLACEHOLDER_FLAGS, LEASE_TTL_S, cas, text);
+  const exchanged = await ask(session, route.view, route.node, [put, metaGet(route.key, "v f c")], lease.connection);
   await requireAccepted(session, route, exchanged, false);
   return leaseOf(route, text, exchanged);
 }
@@ -86,7 +89,7 @@ export async function findLease(session: Session, route: Route, lease: Lease): P
   const exchanged = await ask(session, route.view, route.node, [metaGet(route.key, "v f c")]);
   await requireAccepted(session, route, exchanged, false);
   const reply = exchanged.replies[0]!;
-  if (reply.flags !== PLACEHOLDER_FLAGS || !reply.value?.equals(lease.text)) return undefined;
+  if (!isOurs(reply, lease.text)) return undefined;
   return { ...lease, cas: reply.cas!, connection: exchanged.connection };
 }
 
@@ -106,11 +109,15 @@ function migrationsOf({ document }: View): number {
   return document.phase === "D" ? document.migrations + 1 : document.migrations;
 }
 
-function leaseOf(route: Route, text: Buffer, exchanged: Exchanged): Lease | undefined {
-  const reply = exchanged.replies[0]!;
-  const { connection } = exchanged;
-  if (reply.status !== "HD" || reply.cas === undefined) return undefined;
+function isOurs({ flags, value }: Reply, text: Buffer): boolean {
+  return flags === PLACEHOLDER_FLAGS && value !== undefined && value.equals(text);
+}
+
+/** By a look, and put by classic commands: an `ms` that fails for want of memory would delete what stands there instead. */
+function leaseOf(route: Route, text: Buffer, { replies, connection }: Exchanged): Lease | undefined {
+  const reply = replies.at(-1)!;
+  if (!isOurs(reply, text)) return undefined;
   const { view, node } = route;
   const { epoch } = view.document;
-  return { text, cas: reply.cas, node: node.name, connection, epoch, migrations: migrationsOf(view) };
+  return { text, cas: reply.cas!, node: node.name, connection, epoch, migrations: migrationsOf(view) };
 }

@@ -2,7 +2,8 @@
  * Rule P for many keys of one pair of servers, where nothing is in the way of any of them, which is nearly every key that a copier meets:
  *
  *        B                                    A                             Redis
- *   1  add placeholder, mg f c s
+ *   1  ms ME c (placeholder), or
+ *      add placeholder, mg f c s
  *   2                                       mg v t f c
  *   3                                                                        all keys into their points' sets, in one call
  *   4  cas value on the placeholder's token
@@ -10,8 +11,12 @@
  *
  * The steps, their order and their commands are those of pull.ts, and so are the reasons. A key with any other answer (a value, or somebody's
  * placeholder, at B; a fill that did not store; another CAS at A) is `left` to `pull`, which knows what to do. What this is for: a step of all
- * keys is as few full exchanges as hold it, all under way at once, and a key costs five commands and no object but one. By `pull` the same keys
+ * keys is as few full exchanges as hold it, all under way at once, and a key costs four commands and no object but one. By `pull` the same keys
  * take the copier twice the time (docs/performance.md).
+ *
+ * `ms ME c` puts the placeholder and tells its CAS in one command, but where it fails for want of memory it deletes what stands there, a value
+ * that was stored since for example. A server that evicts may lose any value at any time, so there it is as good; one that does not (-M) must
+ * not, and gets the classic `add`.
  */
 import { isRingshiftError } from "../errors.ts";
 import {
@@ -21,6 +26,7 @@ import {
   isStored,
   metaDelete,
   metaGet,
+  metaSet,
   PLACEHOLDER_FLAGS,
 } from "../memcached/commands.ts";
 import type { Command, ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
@@ -64,9 +70,10 @@ export async function pullMany<Key extends PullKey>(
   target: NodeRecord,
   keys: readonly Key[],
 ): Promise<ManyPulled<Key>> {
+  const evicts = (await session.limits?.evicts(target)) ?? false;
   if (!view.confirmed || !session.isFresh(view)) return { moved: [], left: keys, bytes: 0 };
   try {
-    return await new Pull<Key>(session, view, source, target).run(keys);
+    return await new Pull<Key>(session, view, source, target).run(keys, evicts);
   } catch (error) {
     session.linger(view, (PLACEHOLDER_TTL_S + 1) * 1000); // placeholders of ours may stand
     throw error;
@@ -94,9 +101,10 @@ class Pull<Key extends PullKey> {
     this.#target = target;
   }
 
-  async run(keys: readonly Key[]): Promise<ManyPulled<Key>> {
+  /** @param evicts what `target` does for want of memory */
+  async run(keys: readonly Key[], evicts: boolean): Promise<ManyPulled<Key>> {
     const text = keys.filter((key) => isTextKey(key.key) || this.#leave(key)); // a binary key is filled by `ms`
-    const held = await this.#reserve(text);
+    const held = await (evicts ? this.#reserveAtOnce(text) : this.#reserve(text));
     const found = await this.#read(held);
     await this.#record(found);
     const filled = await this.#fill(found);
@@ -110,7 +118,26 @@ class Pull<Key extends PullKey> {
     return false;
   }
 
-  /** Step 1. */
+  /** Step 1, at a server that evicts. */
+  async #reserveAtOnce(keys: readonly Key[]): Promise<Held<Key>[]> {
+    const held: Held<Key>[] = [];
+    const connections: ConnectionRef[] = [];
+    const options = { mode: "E", flags: PLACEHOLDER_FLAGS, ttl: PLACEHOLDER_TTL_S, returnCas: true } as const;
+    const commands = (key: Key, out: Command[]) => void out.push(metaSet(key.key, NO_TEXT, options, true));
+    const answered = (part: readonly Key[], { replies, connection }: Exchanged) => {
+      connections.push(connection);
+      for (let i = 0; i < part.length; i++) {
+        const { status, cas } = replies[i]!;
+        if (status === "HD" && cas !== undefined) held.push({ key: part[i]!, token: cas, copy: undefined });
+        else this.#leave(part[i]!);
+      }
+    };
+    await this.#exchange(this.#target, keys, 1, commands, answered, undefined);
+    this.#atTarget = sameConnection(connections);
+    return held;
+  }
+
+  /** Step 1, at any server. */
   async #reserve(keys: readonly Key[]): Promise<Held<Key>[]> {
     const held: Held<Key>[] = [];
     const connections: ConnectionRef[] = [];

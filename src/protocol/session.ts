@@ -32,7 +32,7 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly recorder: Recorder;
   /** What the servers take at most; without it values are sent unchecked. */
-  readonly limits?: Pick<ItemLimits, "check" | "fits"> | undefined;
+  readonly limits?: Pick<ItemLimits, "check" | "fits" | "evicts"> | undefined;
   /** The write of a key that Redis cannot list: `mark` the server as incompletely indexed (the default), or `reject` the write. */
   readonly whenIndexDown?: WhenIndexDown | undefined;
 }

@@ -25,3 +25,19 @@ test("a server that does not tell has no limit", async () => {
   await limits.check(node, 10, 5_000_000);
   expect(limits.fits(node, 10, 5_000_000)).toBe(true);
 });
+
+test("a server evicts when it says so; not where it says no, says nothing, or does not answer", async () => {
+  const node = await answering(["evictions on"]);
+  expect(await new ItemLimits().evicts(node)).toBe(true);
+  const limits = new ItemLimits();
+  server!.script = () => [{ send: "STAT evictions off\r\nEND\r\n" }];
+  expect(await limits.evicts(node)).toBe(false);
+  server!.script = () => [{ send: "STAT evictions on\r\nEND\r\n" }];
+  expect(await limits.evicts(node)).toBe(false); // known
+  limits.forget(node);
+  expect(await limits.evicts(node)).toBe(true);
+  server!.script = () => [{ send: "STAT threads 4\r\nEND\r\n" }];
+  expect(await new ItemLimits().evicts(node)).toBe(false);
+  await server!.close();
+  expect(await new ItemLimits().evicts(node)).toBe(false);
+});
