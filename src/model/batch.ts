@@ -10,6 +10,8 @@ export interface Batch {
   readonly without: readonly Rule[];
   /** Only these features may be drawn; undefined: all. */
   readonly features?: readonly string[] | undefined;
+  /** Name of the profile that every run has; undefined: each draws its own. */
+  readonly profile?: string | undefined;
   /** Ends with the first run that violates. */
   readonly first: boolean;
 }
@@ -19,7 +21,7 @@ export async function runBatch(batch: Batch, trace?: (line: string) => void): Pr
   const without = new Set(batch.without);
   const features = batch.features && new Set(batch.features);
   for (let seed = batch.seed; seed < batch.seed + batch.runs; seed++) {
-    addRun(totals, await runOnce({ seed, without, features, trace }));
+    addRun(totals, await runOnce({ seed, without, features, profile: batch.profile, trace }));
     if (batch.first && totals.violations > 0) break;
   }
   return totals;

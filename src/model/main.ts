@@ -3,11 +3,12 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { type Batch, runBatch } from "./batch.ts";
 import { FEATURES } from "./features.ts";
+import { PROFILE_NAMES } from "./profile.ts";
 import type { Totals } from "./totals.ts";
 import { RULES, type Rule } from "./without/rules.ts";
 import { runInWorkers } from "./workers.ts";
 
-const USAGE = `usage: model [--runs N] [--seed S] [--without RULE[,RULE]] [--features NAME[,NAME]] [--workers N] [--first] [--trace] [--json]
+const USAGE = `usage: model [--runs N] [--seed S] [--without RULE[,RULE]] [--features NAME[,NAME]] [--profile NAME] [--workers N] [--first] [--trace] [--json]
 
   --runs N      seeds S to S + N - 1 (default 1000)
   --seed S      the first seed (default 0); the same seed replays the same run
@@ -15,6 +16,7 @@ const USAGE = `usage: model [--runs N] [--seed S] [--without RULE[,RULE]] [--fea
     .map(([name, what]) => `\n                  ${name.padEnd(11)} ${what}`)
     .join("")}
   --features    only these may be drawn: ${FEATURES.join(" ")}
+  --profile     every run has this one: ${PROFILE_NAMES.join(" ")}
   --workers N   threads (default: one per core); the result does not depend on it
   --first       stop at the first violation
   --trace       print every step, in one thread
@@ -37,6 +39,7 @@ function parse(): Options | undefined {
       seed: { type: "string", default: "0" },
       without: { type: "string", default: "" },
       features: { type: "string" },
+      profile: { type: "string" },
       workers: { type: "string", default: String(availableParallelism()) },
       json: { type: "boolean", default: false },
       trace: { type: "boolean", default: false },
@@ -47,14 +50,17 @@ function parse(): Options | undefined {
   const without = list(values.without);
   const features = values.features === undefined ? undefined : list(values.features);
   const wrong = [...without.filter((name) => !(name in RULES)), ...(features ?? []).filter((name) => !isFeature(name))];
+  if (values.profile !== undefined && !PROFILE_NAMES.includes(values.profile)) wrong.push(values.profile);
   const [runs, seed, workers] = [whole(values.runs), whole(values.seed), whole(values.workers)];
   if (values.help || wrong.length > 0 || runs < 1 || seed < 0 || workers < 1) {
-    process.stderr.write(wrong.length === 0 ? USAGE : `no rule or feature is named ${wrong.join(", ")}\n${USAGE}`);
+    process.stderr.write(
+      wrong.length === 0 ? USAGE : `no rule, feature or profile is named ${wrong.join(", ")}\n${USAGE}`,
+    );
     if (!values.help) process.exitCode = 2;
     return undefined;
   }
-  const { json, trace, first } = values;
-  return { runs, seed, without: without as Rule[], features, first, workers, trace, json };
+  const { json, trace, first, profile } = values;
+  return { runs, seed, without: without as Rule[], features, profile, first, workers, trace, json };
 }
 
 function list(text: string): string[] {

@@ -95,21 +95,68 @@ function die(world: World): void {
 
 /** Redis forgets its last writes under a new run id, or everything under the same one (FLUSHALL). */
 function failOver(world: World): void {
-  const { random, redis, scheduler, processes } = world;
+  const { random, redis } = world;
   if (world.failOvers > MAX_FAIL_OVERS) return;
-  world.failOvers++;
   const forget = random.chance(0.6) ? { publications: random.pick([1, 1, 2]) } : { writes: random.int(0, 8) };
   const flush = random.chance(0.15);
   if (flush) redis.flushAll();
   else redis.failOver(forget);
+  failedOver(world, flush ? "is flushed" : `fails over, forgets ${JSON.stringify(forget)}`, flush);
+}
+
+function failedOver(world: World, what: string, flush = false): void {
+  const { scheduler, redis, random, processes } = world;
   const { document } = redis;
-  const what = flush ? "is flushed" : `fails over, forgets ${JSON.stringify(forget)}`;
+  world.failOvers++;
   scheduler.note(() => `FAULT Redis ${what}, back to e${document?.epoch} ${document?.phase}`);
   for (const process of processes) {
     if (process.dead) continue;
     if (!flush) process.store.failedOver();
     scheduler.after(random.exponential(50), process, () => process.announced());
   }
+}
+
+/**
+ * At a publication: one client hears of it and loses Redis then for longer than its registration lasts; nobody else does before Redis
+ * forgets it, and maybe those before it too. Its coordinator seldom lives to put it back. Fences, which would show it,
+ * may get lost, and operators may take back the F that Redis still knows.
+ */
+export function amnesia(world: World): void {
+  const { random, features, profile, processes, scheduler, redis } = world;
+  if (profile.amnesia === 0 || !features.failover || !features.unreach) return;
+  const { document } = redis;
+  if (features.abort && document?.phase === "F" && document.recovered && random.chance(0.5)) {
+    scheduler.after(random.exponential(20), undefined, () => takeBack(world));
+  }
+  if (world.failOvers > MAX_FAIL_OVERS || !random.chance(profile.amnesia)) return;
+  const alive = processes.filter((process) => !process.dead && process.opened);
+  const callers = alive.filter((process) => process instanceof Caller && !process.done);
+  if (callers.length < 2) return;
+  world.count("amnesia");
+  const keeper = random.pick(callers);
+  const knownMs = 2 * world.weather.mean + random.exponential(random.pick([5, 50, 500]));
+  for (const process of alive) {
+    if (process === keeper) continue;
+    const lasting = process instanceof Operator && random.chance(0.8);
+    if (lasting && random.chance(0.3)) world.crash(process);
+    else world.cutFromRedis(process, lasting ? 5_000 + random.next() * 60_000 : knownMs + random.exponential(5));
+  }
+  scheduler.after(knownMs, undefined, () => {
+    const publications = random.pick([1, 1, 2, 2, 3]);
+    redis.failOver({ publications });
+    failedOver(world, `fails over, forgets ${publications} publications that ${keeper.name} knows`);
+    if (!keeper.dead) world.cutFromRedis(keeper, 5_000 + random.next() * 60_000);
+    if (!features.fence || random.chance(0.5)) return;
+    const share = random.pick([0.4, 0.8]);
+    for (const server of world.servers.values()) {
+      if (random.chance(share)) {
+        scheduler.after(random.exponential(random.pick([10, 1_000])), undefined, () => {
+          scheduler.note(() => `FAULT ${server.name} evicts its fence`);
+          server.drop(world.namespace.fenceKey);
+        });
+      }
+    }
+  });
 }
 
 function cut(world: World): void {

@@ -44,6 +44,8 @@ export interface Profile {
   readonly held: number;
   /** Probability, at each publication, that a process is cut off from Redis for many seconds. */
   readonly cutOff: number;
+  /** Probability, at each publication, that Redis forgets it and one process alone has heard of it (nemesis.ts). */
+  readonly amnesia: number;
   /** Features that are on, whatever is drawn. */
   readonly on: readonly Feature[];
   /** Only one key. */
@@ -60,6 +62,7 @@ const MIXED: Profile = {
   ambush: 0,
   held: 0,
   cutOff: 0,
+  amnesia: 0,
   on: [],
   single: false,
 };
@@ -106,9 +109,29 @@ const PROFILES: readonly { readonly share: number; readonly profile: Profile }[]
       on: ["unreach"],
     },
   },
+  {
+    // documents that Redis has forgotten, and that one process still acts by
+    share: 2,
+    profile: {
+      ...MIXED,
+      name: "amnesia",
+      calls: [8, 14],
+      think: 300,
+      weights: { delete: 4, set: 5 },
+      changes: [2, 4],
+      back: 0.7,
+      amnesia: 0.35,
+      on: ["unreach", "failover"],
+    },
+  },
 ];
 
-export function drawProfile(random: Random): Profile {
+export const PROFILE_NAMES: readonly string[] = PROFILES.map(({ profile }) => profile.name);
+
+/** @param name of the one that is not drawn but given */
+export function drawProfile(random: Random, name?: string): Profile {
+  const given = PROFILES.find(({ profile }) => profile.name === name);
+  if (given !== undefined) return given.profile;
   let left = random.next() * PROFILES.reduce((sum, { share }) => sum + share, 0);
   for (const { share, profile } of PROFILES) {
     left -= share;

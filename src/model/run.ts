@@ -2,7 +2,7 @@
 import { Caller } from "./caller.ts";
 import type { Operation } from "./history.ts";
 import { judge, type Verdict } from "./linearize.ts";
-import { cutOff, nemesis } from "./nemesis.ts";
+import { amnesia, cutOff, nemesis } from "./nemesis.ts";
 import { Operator } from "./operator.ts";
 import { virtualTimers } from "./timers.ts";
 import { Rival, Upkeep } from "./upkeep.ts";
@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly without?: ReadonlySet<Rule>;
   /** Names of the features that may be drawn; all by default. */
   readonly features?: ReadonlySet<string> | undefined;
+  /** Name of the run's profile; drawn by default. */
+  readonly profile?: string | undefined;
   readonly trace?: ((line: string) => void) | undefined;
 }
 
@@ -44,7 +46,7 @@ export interface RunResult {
 }
 
 export async function runOnce(options: RunOptions): Promise<RunResult> {
-  const world = new World(options.seed, options.features, options.without ?? new Set());
+  const world = new World(options.seed, options.features, options.without ?? new Set(), options.profile);
   const { scheduler, random, plan } = world;
   const { trace } = options;
   if (trace !== undefined) scheduler.trace = (line) => trace(line());
@@ -58,7 +60,10 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   if (world.features.upkeep) start(new Upkeep(world, "u"));
   const strike = nemesis(world, random.pick([0.0005, 0.002, 0.005]));
   scheduler.beforeEvent = strike;
-  world.onPublication = () => cutOff(world);
+  world.onPublication = () => {
+    cutOff(world);
+    amnesia(world);
+  };
   let closing = false;
   let called = 0;
   const watch = () => {

@@ -56,10 +56,13 @@ export class World {
   #values = 0;
   #crashes = 0;
 
-  /** @param allowed names of the features that may be drawn; undefined: all */
-  constructor(seed: number, allowed: ReadonlySet<string> | undefined, without: ReadonlySet<Rule>) {
+  /**
+   * @param allowed names of the features that may be drawn; undefined: all
+   * @param profile name of the profile; undefined: drawn
+   */
+  constructor(seed: number, allowed: ReadonlySet<string> | undefined, without: ReadonlySet<Rule>, profile?: string) {
     this.random = new Random(seed);
-    this.profile = drawProfile(this.random);
+    this.profile = drawProfile(this.random, profile);
     this.features = drawFeatures(this.random, allowed, this.profile.on);
     this.without = without;
     this.scheduler = new Scheduler(this.random);
