@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { killAtExit } from "../testing/kill-at-exit.ts";
-import type { WorkerReport, WorkerTask } from "./worker-main.ts";
+import type { WorkerOpened, WorkerReport, WorkerTask } from "./worker-main.ts";
 
 const PROGRAM = fileURLToPath(new URL("./worker-main.js", import.meta.url));
 /** A process that was told to end and has not: its calls have timeouts far below. */
@@ -18,6 +18,8 @@ export class Member {
   #life = 0;
   #child: ChildProcess;
   condition: "up" | "stopped" | "dead" = "up";
+  /** Its present life knows all rings. */
+  knows = false;
   /** Values that its lives could not store on the way, of those that have ended in order. */
   dropped = 0;
   /** Set when a life has ended by itself: a bug of this program. */
@@ -42,6 +44,7 @@ export class Member {
 
   async kill(): Promise<void> {
     this.condition = "dead";
+    this.knows = false;
     const exited = once(this.#child, "exit");
     this.#child.kill("SIGKILL");
     await exited;
@@ -79,8 +82,9 @@ export class Member {
     const child = fork(PROGRAM, { stdio: ["ignore", 2, 2, "ipc"], execArgv: [] });
     killAtExit(child);
     child.send({ ...this.#task, name, seed: this.#seed + this.#life } satisfies WorkerTask, () => {});
-    child.on("message", ({ dropped }: WorkerReport) => {
-      this.dropped += dropped;
+    child.on("message", (message: WorkerOpened | WorkerReport) => {
+      if (message.type === "opened") this.knows = this.#child === child;
+      else this.dropped += message.dropped;
     });
     child.once("exit", (code, signal) => {
       if (this.#ending || signal === "SIGKILL") return;

@@ -247,6 +247,9 @@ export class Nemesis {
     fault: "redisStopped" | "redisRestartedEmpty" | "redisFailedOver" | "redisCut",
   ): (() => Promise<void>) | undefined {
     if (this.#redisBusy) return undefined;
+    const forgets = fault === "redisRestartedEmpty";
+    const knowing = this.#options.crew.filter(({ condition, knows }) => condition === "up" && knows);
+    if (forgets && knowing.length < LEAST_CLIENTS) return undefined; // nobody could put the rings back
     return async () => {
       this.#redisBusy = true;
       await this.#hitRedis(fault);

@@ -57,6 +57,7 @@ const STALKERS = 4;
 /** ms between two calls of a lane: a thousand calls a second and more with six processes on two cores, half of which are idle. */
 const PAUSE_MS = 40;
 const DOCUMENT_MS = 30_000;
+const OPEN_MS = 60_000;
 const FINISH_MS = 180_000;
 /** Of the run's time: so long traffic goes on after the last fault. */
 const CALM_SHARE = 0.1;
@@ -174,6 +175,15 @@ class Run {
     }
   }
 
+  /** Every client knows the rings: a Redis that is emptied before that has nobody to tell it. */
+  async #opened(): Promise<void> {
+    const until = this.#clock() + OPEN_MS;
+    while (!this.#crew.every(({ knows }) => knows)) {
+      if (this.#clock() > until) throw new Error(`not all clients are open after ${OPEN_MS} ms`);
+      await sleep(20);
+    }
+  }
+
   /** Traffic, changes and faults, for the time that was asked for. */
   async #storm(): Promise<Nemesis> {
     const { clients, seed, minutes, everyMs } = this.#options;
@@ -181,6 +191,7 @@ class Run {
       const redis = this.#fleet.clientRedisUrls[number - 1]!;
       this.#crew.push(new Member(number, { ...this.#task, redis }, seed * 1_000 + number * 50));
     }
+    await this.#opened();
     const changing = this.#operators.map((operators) => operators.run());
     const nemesis = new Nemesis({
       fleet: this.#fleet,

@@ -33,8 +33,14 @@ export interface WorkerTask {
   readonly readAll: boolean;
 }
 
-/** What the process tells in numbers that only grow. */
+/** The process knows all rings: from then on it can put them back. */
+export interface WorkerOpened {
+  readonly type: "opened";
+}
+
+/** What the process tells at its end, in numbers that only grow. */
 export interface WorkerReport {
+  readonly type: "report";
   readonly dropped: number;
   readonly pulled: number;
   readonly retries: number;
@@ -49,6 +55,7 @@ async function work(task: WorkerTask): Promise<void> {
   const without = new Set(task.without);
   const rings = new Map<string, Client>();
   for (const ring of task.rings) rings.set(ring, await open(task, without, ring));
+  process.send!({ type: "opened" } satisfies WorkerOpened, () => {});
   const journal = new JournalWriter(folder, name);
   const clock = clockSince(BigInt(startNs));
   const workload = new Workload({ rings, journal, random: new Random(seed), clock, name, keys, timeoutMs: TIMEOUT_MS });
@@ -61,8 +68,9 @@ async function work(task: WorkerTask): Promise<void> {
   await Promise.all(lanes);
   journal.close();
   const metrics = [...rings.values()].map((client) => client.metrics());
-  const sum = (name: keyof WorkerReport) => metrics.reduce((all, one) => all + one[name], 0);
-  const report: WorkerReport = { dropped: sum("dropped"), pulled: sum("pulled"), retries: sum("retries") };
+  const sum = (name: "dropped" | "pulled" | "retries") => metrics.reduce((all, one) => all + one[name], 0);
+  const [dropped, pulled, retries] = [sum("dropped"), sum("pulled"), sum("retries")];
+  const report: WorkerReport = { type: "report", dropped, pulled, retries };
   await Promise.all([...rings.values()].map((client) => client.quit()));
   process.send!(report, () => process.exit());
 }

@@ -16,7 +16,7 @@ const AMBUSHES: Partial<Record<Feature, { readonly weight: number; readonly stri
   evict: { weight: 3, strike: evict },
   cut: { weight: 2, strike: (_, process, server) => process.cut(server) },
   fence: { weight: 1, strike: (world, _, server) => world.server(server).drop(world.namespace.fenceKey) },
-  restart: { weight: 0.5, strike: (world, _, server) => world.restart(world.server(server), 0) },
+  restart: { weight: 1, strike: restart },
   failover: { weight: 1.5, strike: (world) => STRIKES.failover!.strike(world) },
   unreach: { weight: 1, strike: (world, process) => world.cutFromRedis(process) },
 };
@@ -59,6 +59,12 @@ export class Ambushes {
     this.#world.scheduler.note(() => `AMBUSH ${name} ${process.name} ${server} ${key}`);
     AMBUSHES[name as Feature]!.strike(this.#world, process, server, key);
   }
+}
+
+/** The server's CAS numbers begin anew; the process, which holds some of the old ones, may be slow to notice. */
+function restart(world: World, process: SimProcess, server: string): void {
+  world.restart(world.server(server), 0);
+  if (world.features.pause && world.random.chance(0.6)) world.pause(process);
 }
 
 /** The item goes, at this server or wherever it is. */
