@@ -110,6 +110,19 @@ const PROFILES: readonly { readonly share: number; readonly profile: Profile }[]
     },
   },
   {
+    // keys that are written for the first time, when Redis may be out of reach
+    share: 1,
+    profile: {
+      ...MIXED,
+      name: "fresh",
+      calls: [6, 12],
+      think: 200,
+      weights: { set: 6, add: 2 },
+      changes: [2, 4],
+      on: ["fresh", "unreach"],
+    },
+  },
+  {
     // documents that Redis has forgotten, and that one process still acts by
     share: 2,
     profile: {
