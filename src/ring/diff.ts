@@ -7,7 +7,8 @@
  *           A1→C3  (A1→A1)   B7→C9    (B7→B7)
  *
  * Both rings are walked together; between two neighbouring points of either, both owners are constant. At a point of a ring that ring's owner
- * changes, so two neighbouring arcs never have the same points: arcs are as long as they can be, and need no merging.
+ * changes, so two neighbouring arcs never have the same points: arcs are as long as they can be, and need no merging. Of two large rings nearly
+ * all points are the same, and such stretches are passed over as a whole.
  *
  * The arc that wraps round is cut at the ends of the hash range, so that `after < upTo` always holds.
  */
@@ -77,10 +78,18 @@ const sameName: SameNode = (fromNode, toNode) => fromNode.name === toNode.name;
  */
 export function diffRings(from: Ring, to: Ring, sameNode: SameNode = sameName): RingDiff {
   const arcs: Arc[] = [];
+  const twins = twinsOf(from, to, sameNode);
   let fromSlot = 0; // the first slot whose point is above `after`, or size
   let toSlot = 0;
   let after = -1;
   while (after < RING_END - 1) {
+    const alike = from.alikeFrom(fromSlot, to, toSlot, twins);
+    if (alike > 0) {
+      after = from.pointAt(fromSlot + alike - 1);
+      fromSlot = slotAbove(from, fromSlot + alike, after);
+      toSlot = slotAbove(to, toSlot + alike, after);
+      if (after === RING_END - 1) break;
+    }
     const upTo = Math.min(boundary(from, fromSlot), boundary(to, toSlot));
     const arc = arcBetween(from, fromSlot % from.size, to, toSlot % to.size, after, upTo, sameNode);
     if (arc !== undefined) arcs.push(arc);
@@ -89,6 +98,14 @@ export function diffRings(from: Ring, to: Ring, sameNode: SameNode = sameName): 
     after = upTo;
   }
   return new RingDiff(Object.freeze(arcs));
+}
+
+/** By index into the nodes of `from`: the index in `to` of the node of the same name, where keys stay; else -1. */
+function twinsOf(from: Ring, to: Ring, sameNode: SameNode): Int32Array {
+  return Int32Array.from(from.nodes, (node) => {
+    const index = to.indexOf(node.name);
+    return index !== undefined && sameNode(node, to.nodes[index]!) ? index : -1;
+  });
 }
 
 function boundary(ring: Ring, slot: number): number {

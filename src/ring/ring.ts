@@ -116,6 +116,25 @@ export class Ring {
   ownerAt(slot: number): number {
     return this.#owners[slot]!;
   }
+
+  /**
+   * How many slots in a row, from `slot` on, have the points and owners that another ring's have from `otherSlot` on.
+   *
+   * @param twins by index into `nodes`: the index of that node in the other ring, or -1
+   */
+  alikeFrom(slot: number, other: Ring, otherSlot: number, twins: Int32Array): number {
+    const [points, owners, otherPoints, otherOwners] = [this.#points, this.#owners, other.#points, other.#owners];
+    const most = Math.min(points.length - slot, otherPoints.length - otherSlot);
+    let count = 0;
+    while (
+      count < most &&
+      points[slot + count] === otherPoints[otherSlot + count] &&
+      twins[owners[slot + count]!] === otherOwners[otherSlot + count]
+    ) {
+      count++;
+    }
+    return count;
+  }
 }
 
 /**
