@@ -12,6 +12,7 @@
  */
 import { RingshiftError } from "../errors.ts";
 import type { Reply } from "./exchange.ts";
+import { BARE, LONG_WORDS, type MutableReply, newReply, shortWord } from "./reply-words.ts";
 import { acquire, release } from "./scratch.ts";
 
 /** Longest reply line in bytes. A meta line with every flag and a 250-byte key stays under 600. */
@@ -19,28 +20,11 @@ export const MAX_LINE_BYTES = 2048;
 /** Largest value taken: memcached's own upper bound for `-I`. */
 export const MAX_VALUE_BYTES = 1024 * 1024 * 1024;
 
-type MutableReply = { -readonly [Field in keyof Reply]: Reply[Field] };
-
 /** Looked through byte by byte before `indexOf` is asked. */
 const NEAR_BYTES = 32;
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
-
-/** Words of more than two letters. The value says whether the rest of the line is kept as `message`. */
-const LONG_WORDS = new Map<string, boolean>([
-  ["STORED", false],
-  ["NOT_STORED", false],
-  ["EXISTS", false],
-  ["NOT_FOUND", false],
-  ["OK", false],
-  ["DELETED", false],
-  ["TOUCHED", false],
-  ["VERSION", true],
-  ["ERROR", true],
-  ["CLIENT_ERROR", true],
-  ["SERVER_ERROR", true],
-]);
 
 export class ReplyParser {
   readonly #onReply: (reply: Reply) => void;
@@ -260,56 +244,10 @@ export class ReplyParser {
   }
 }
 
-/** Replies that say nothing but their word are all the same: one object each. */
-const BARE: ReadonlyMap<string, Reply> = new Map(
-  ["HD", "EN", "NF", "NS", "EX", "MN", "STORED", "NOT_STORED", "EXISTS", "NOT_FOUND", "OK", "DELETED", "TOUCHED"].map(
-    (word) => [word, newReply(word)],
-  ),
-);
-
 /** Position of the next LF, or -1. Reply lines are a dozen bytes, which is fewer than a call of `indexOf` is worth. */
 function lineEnd(bytes: Buffer, from: number, length: number): number {
   const near = Math.min(length, from + NEAR_BYTES);
   for (let at = from; at < near; at++) if (bytes[at] === LF) return at;
   const found = near === length ? -1 : bytes.indexOf(LF, near);
   return found < length ? found : -1; // behind `length` lies what an earlier chunk has left
-}
-
-/** Every reply is made here, so that all of them have one hidden class. */
-function newReply(status: string): MutableReply {
-  return {
-    status,
-    value: undefined,
-    text: undefined,
-    flags: undefined,
-    cas: undefined,
-    ttl: undefined,
-    size: undefined,
-    idle: undefined,
-    hitBefore: undefined,
-    won: false,
-    stale: false,
-    message: "",
-  };
-}
-
-function shortWord(first: number, second: number): string | undefined {
-  switch ((first << 8) | second) {
-    case 0x4844:
-      return "HD";
-    case 0x5641:
-      return "VA";
-    case 0x454e:
-      return "EN";
-    case 0x4e46:
-      return "NF";
-    case 0x4e53:
-      return "NS";
-    case 0x4558:
-      return "EX";
-    case 0x4d4e:
-      return "MN";
-    default:
-      return undefined;
-  }
 }
