@@ -10,7 +10,6 @@ export {
 export {
   type ClusterOptions,
   LocalCluster,
-  type LocalServer,
   type MemcachedOptions,
   type MemcachedServer,
   type RedisOptions,
@@ -19,3 +18,4 @@ export {
   startRedis,
 } from "./local-cluster.ts";
 export { SaslAccounts } from "./sasl.ts";
+export type { LocalServer } from "./server-process.ts";
