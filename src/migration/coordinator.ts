@@ -5,19 +5,19 @@
  *
  * It may die anywhere: clients carry on from F, and the same command carries on from wherever the document stands.
  */
-import { RingshiftError } from "../errors.ts";
 import { arm, waitForDrain } from "../protocol/arm.ts";
 import type { PullOptions } from "../protocol/pull.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS, settle } from "../protocol/settle.ts";
 import { deadDestinations, type View } from "../protocol/view.ts";
-import { diffRings } from "../ring/index.ts";
 import { successor, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore, Settled } from "../topology/store.ts";
 import { holdOff, raiseDestinations } from "./abandon.ts";
 import { overtaken, purgeAndCheck } from "./before-f.ts";
 import { applyChange, type Change, commandText, deadNames } from "./change.ts";
+import { reportOf } from "./change-report.ts";
 import { clean } from "./clean.ts";
+import { noProgress, occupied, taken, takenBack } from "./conflicts.ts";
 import { Copier, type CopyResult } from "./copier.ts";
 import { countLost, requireDown, together } from "./dead.ts";
 import { giveUp } from "./give-up.ts";
@@ -82,12 +82,7 @@ export class Coordinator {
     if (await this.#unfinished(command, document)) {
       resumed = true;
     } else {
-      if (document.phase !== "S") {
-        throw new RingshiftError(
-          "MIGRATION_RUNNING",
-          `Another change (${document.operation?.command}) is under way (phase ${document.phase}): run it again to finish it first.`,
-        );
-      }
+      if (document.phase !== "S") throw occupied(document);
       await settle(this.#session, () => this.#report({ step: "settling" }));
     }
     const started = this.#session.clock.now();
@@ -195,14 +190,15 @@ export class Coordinator {
         }
         case "S": {
           this.#lost ??= await countLost(this.#session, view, dead);
-          const report = this.#reportOf(command, view, plan, copied, copySeconds, started, resumed);
+          const seconds = (this.#session.clock.now() - started) / 1000;
+          const report = reportOf(view, { command, plan, copied, copySeconds, seconds, resumed, lost: this.#lost });
           await this.#finish(view);
           this.#report({ step: "done", report });
           return report;
         }
       }
     }
-    throw new RingshiftError("MIGRATION_STOPPED", "The migration made no progress: run the same command again.");
+    throw noProgress();
   }
 
   async #fence(view: View): Promise<void> {
@@ -279,32 +275,6 @@ export class Coordinator {
     }
     await this.#store.clearCopiedPoints();
   }
-
-  #reportOf(
-    command: string,
-    view: View,
-    plan: Plan | undefined,
-    copied: CopyResult,
-    copySeconds: number,
-    started: number,
-    resumed: boolean,
-  ): ChangeReport {
-    const { document } = view;
-    const known = plan ?? shapeOf(document);
-    return {
-      command,
-      epoch: document.epoch,
-      ...copied,
-      setsRead: Math.max(copied.setsRead, plan?.setsRead ?? 0),
-      setsTotal: known.setsTotal,
-      ringShare: known.ringShare,
-      idealShare: known.idealShare,
-      seconds: (this.#session.clock.now() - started) / 1000,
-      keysPerSecond: copySeconds > 0 ? copied.moved / copySeconds : 0,
-      resumed,
-      ...(this.#lost === undefined ? {} : { lost: this.#lost }),
-    };
-  }
 }
 
 /** The view with the change's old ring, also where the clients have ended the settling already. */
@@ -312,29 +282,4 @@ function unsettled(view: View, settled: Settled | undefined): View {
   const { document } = view;
   if (document.previousNodes !== null || settled?.migrations !== document.migrations) return view;
   return viewOf({ ...document, settling: true, previousNodes: settled.previousNodes });
-}
-
-/** The shares of a migration that was resumed, from its document. */
-function shapeOf(document: TopologyDocument): { setsTotal: number; ringShare: number; idealShare: number } {
-  const before = viewOf({
-    ...document,
-    phase: "S",
-    nodes: document.previousNodes ?? document.nodes,
-    previousNodes: null,
-  });
-  const diff = diffRings(before.ring, viewOf(document).ring);
-  return { setsTotal: before.ring.size, ringShare: diff.movedShare, idealShare: diff.movedShare };
-}
-
-function takenBack(): RingshiftError {
-  return new RingshiftError(
-    "NODE_DOWN",
-    "The change was taken back before anything moved (a server that loses or gains keys did not answer, or the change was aborted): the old ring stands. See ringshift status, then run the command again.",
-  );
-}
-
-function taken(document: TopologyDocument): RingshiftError {
-  const other = document.operation?.command;
-  if (other === undefined) return takenBack();
-  return new RingshiftError("MIGRATION_STOPPED", `Another change has taken over (${other}): see ringshift status.`);
 }
