@@ -4,7 +4,7 @@ import { openManaged } from "../client/session.ts";
 import { toWireKey } from "../memcached/key.ts";
 import { read } from "../protocol/read.ts";
 import { namespaceOf } from "../topology/namespace.ts";
-import { OPERATOR_TIMEOUT_MS } from "../topology/redis-store.ts";
+import { OPERATOR_TIMEOUT_MS } from "../topology/redis-connection.ts";
 import { closed } from "./connect.ts";
 import type { Globals } from "./options.ts";
 

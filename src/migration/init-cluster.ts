@@ -4,7 +4,8 @@ import type { ServerAccess } from "../memcached/access.ts";
 import { LinkPool } from "../memcached/pool.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import { namespaceOf } from "../topology/namespace.ts";
-import { OPERATOR_TIMEOUT_MS, RedisStore } from "../topology/redis-store.ts";
+import { OPERATOR_TIMEOUT_MS } from "../topology/redis-connection.ts";
+import { RedisStore } from "../topology/redis-store.ts";
 import type { NewNode } from "./change.ts";
 import { type InitOptions, initialise } from "./initialise.ts";
 
