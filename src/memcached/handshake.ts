@@ -1,7 +1,14 @@
-/** What is said on a new connection before anything queued. */
+/**
+ * What is said on a new connection before anything queued.
+ *
+ *     connected --> authentication --> the options' handshake --> [probe, onRejoin] --> queue
+ *                   |--------------- greet ------------------|    |-- first words --|
+ */
 import { RingshiftError } from "../errors.ts";
 import { authCommand } from "./access.ts";
-import type { Handshake, LinkOptions } from "./link-options.ts";
+import type { Command, Exchanged } from "./exchange.ts";
+import { newFlush, newPending, type Settle } from "./flush.ts";
+import type { Carrier, FirstWords, Handshake, LinkOptions } from "./link-options.ts";
 
 /** Authentication first, where there is one, then what the options want. */
 export function handshakesOf({ access, handshake, name }: LinkOptions): Handshake[] {
@@ -13,4 +20,36 @@ export function handshakesOf({ access, handshake, name }: LinkOptions): Handshak
     return new RingshiftError("AUTH_FAILED", `${name}: authentication was answered ${answer}`, { node: name });
   };
   return [{ commands: [authCommand(access.auth)], check }, ...own];
+}
+
+/**
+ * One handshake after the other: a server that refuses the first does not answer what came with it.
+ * @param opening false when the connection is not waited for any more
+ */
+export function greet(
+  connection: Carrier,
+  [next, ...others]: readonly Handshake[],
+  opening: () => boolean,
+  done: () => void,
+): void {
+  if (next === undefined) {
+    done();
+    return;
+  }
+  const settle: Settle = (failure, result) => {
+    if (failure !== undefined || !opening()) return;
+    const error = next.check((result as Exchanged).replies);
+    if (error === undefined) greet(connection, others, opening, done);
+    else connection.destroy(error);
+  };
+  connection.write(newFlush([newPending(next.commands, undefined, settle)], undefined));
+}
+
+/** Past the queue, over a connection that nobody else uses yet. */
+export function firstWordsOver(connection: Carrier, fence: Command | undefined): FirstWords {
+  return (commands) =>
+    new Promise((resolve, reject) => {
+      const settle: Settle = (failure, result) => (failure === undefined ? resolve(result!) : reject(failure));
+      connection.write(newFlush([newPending(commands, undefined, settle)], fence));
+    });
 }

@@ -9,8 +9,8 @@
  *      |               backoff --a submit after its end--> opening
  *      +---- the connection had answered something -------------+      (else: backoff)
  *
- * With `health`, a server is down after so many failures: submits fail at once, and the end of a back-off opens by itself. A server that was
- * down, or is suspect, first answers a probe and has `onRejoin` done on its connection, which is still `opening` then.
+ * With `health`, a server is down after so many failures (standing.ts): submits fail at once, and the end of a back-off opens by itself. A
+ * server that was down, or is suspect, first answers a probe and has `onRejoin` done on its connection, which is still `opening` then.
  *
  * Everything that one tick submits leaves in as few flushes as the limits allow. Flushes are pipelined. What was not handed to a socket
  * when a connection breaks goes over the next one, if that comes about at once; what was fails as sent.
@@ -23,18 +23,13 @@ import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
 import { commandsFor, failAll, newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
 import type { ConnectionHooks, ConnectionTarget } from "./flush-carrier.ts";
-import { handshakesOf } from "./handshake.ts";
-import type { Carrier, FirstWords, Handshake, LinkOptions, NodeLink } from "./link-options.ts";
+import { firstWordsOver, greet, handshakesOf } from "./handshake.ts";
+import type { Carrier, LinkOptions, NodeLink } from "./link-options.ts";
+import { refuseInBatches } from "./refuse-in-batches.ts";
+import { Standing } from "./standing.ts";
 import { ExchangeError } from "./transport.ts";
 
 export type { FirstWords, Handshake, Health, LinkOptions, NodeLink } from "./link-options.ts";
-
-/** First wait after a failed connection; doubles with each further one. */
-export const BACKOFF_FIRST_MS = 50;
-export const BACKOFF_MAX_MS = 2_000;
-
-/** A refused exchange fails within this. */
-const REFUSAL_MS = 2;
 
 type State =
   | { readonly kind: "idle" }
@@ -50,23 +45,15 @@ export class Link implements NodeLink {
   readonly #target: ConnectionTarget;
   readonly #queueLimit: number;
   readonly #fence: Command | undefined;
-  readonly #random: () => number;
   readonly #queue = new Fifo<Pending>();
   readonly #hooks: ConnectionHooks;
   readonly #run = (): void => this.#advance();
   #scheduled = false;
   /** Commands in the queue. */
   #waiting = 0;
-  #failures = 0;
-  /** The server is down: what is submitted fails with this. */
-  #down: ExchangeError | undefined;
-  /** `onRejoin` has to run before the server serves. */
-  #suspect = false;
-  /** The server is said to be back: until the attempt under way ends, what is submitted waits for it. */
-  #retrying = false;
-  #probe: NodeJS.Timeout | undefined;
+  readonly #standing: Standing;
   #state: State = { kind: "idle" };
-  #refused: [Pending, ExchangeError][] = [];
+  readonly #refuseLater = refuseInBatches();
   #closing: Promise<void> | undefined;
   #onceClosed: (() => void) | undefined;
 
@@ -84,7 +71,7 @@ export class Link implements NodeLink {
     };
     this.#queueLimit = options.queueLimit ?? 100_000;
     this.#fence = options.fenceKey === undefined ? undefined : metaGet(options.fenceKey, "v");
-    this.#random = options.random ?? Math.random;
+    this.#standing = new Standing(options.health, options.random ?? Math.random);
     this.#hooks = {
       onOpen: (connection) => this.#onOpen(connection),
       onDrain: () => this.#advance(),
@@ -106,14 +93,13 @@ export class Link implements NodeLink {
 
   /** The server does not answer; what is submitted fails at once. */
   get down(): boolean {
-    if (this.#options.health !== undefined) return this.#down !== undefined;
+    if (this.#options.health !== undefined) return this.#standing.down;
     return this.#state.kind === "backoff" && performance.now() < this.#state.untilMs;
   }
 
   /** Has `onRejoin` done before anything else is sent; what is submitted meanwhile waits. */
   suspect(): void {
-    if (this.#options.health?.onRejoin === undefined || this.#suspect) return;
-    this.#suspect = true;
+    if (!this.#standing.doubt()) return;
     const state = this.#state;
     if (state.kind !== "ready") return; // the next connection
     this.#state = { kind: "opening", connection: state.connection };
@@ -123,9 +109,9 @@ export class Link implements NodeLink {
   /** Ends a back-off now: there is news that the server is there. What is submitted waits for that attempt, also if the server was down. */
   retry(): void {
     if (this.#state.kind !== "backoff" && this.#state.kind !== "opening") return;
-    this.#retrying = true;
+    this.#standing.retry();
     if (this.#state.kind === "opening") return;
-    clearTimeout(this.#probe);
+    this.#standing.stopProbe();
     this.#open();
   }
 
@@ -172,7 +158,7 @@ export class Link implements NodeLink {
     this.#closing ??= new Promise((resolve) => {
       this.#onceClosed = resolve;
       const state = this.#state;
-      clearTimeout(this.#probe);
+      this.#standing.stopProbe();
       const connection = state.kind === "opening" || state.kind === "ready" ? state.connection : undefined;
       this.#state = { kind: "closed", connection };
       this.#failQueue(this.#unsent("CLOSED", "the client was closed"));
@@ -184,22 +170,12 @@ export class Link implements NodeLink {
     return this.#closing;
   }
 
-  /**
-   * A caller that tries again and again is answered by the batch: without a pause it would keep the event loop from sleeping, and so from
-   * gathering what the calls to other servers have to write and read.
-   */
-  #refuseLater(item: Pending, refusal: ExchangeError): void {
-    if (this.#refused.push([item, refusal]) > 1) return;
-    setTimeout(() => {
-      for (const [each, failure] of this.#refused.splice(0)) failAll([each], failure);
-    }, REFUSAL_MS);
-  }
-
   /** Why an exchange cannot even be queued. */
   #refuse(commands: readonly Command[], on: ConnectionRef | undefined): ExchangeError | undefined {
     const state = this.#state;
     if (state.kind === "closed") return this.#unsent("CLOSED", "the client was closed");
-    if (this.#down !== undefined && !this.#retrying) return this.#down;
+    const down = this.#standing.refusal;
+    if (down !== undefined) return down;
     if (state.kind === "backoff" && performance.now() < state.untilMs) return state.failure;
     if (on !== undefined && this.connection?.id !== on.id) return this.#gone();
     if (commands.length >= MAX_FLUSH_COMMANDS) {
@@ -237,41 +213,23 @@ export class Link implements NodeLink {
   }
 
   #onOpen(connection: Carrier): void {
-    this.#greet(connection, handshakesOf(this.#options));
-  }
-
-  /** One handshake after the other: a server that refuses the first does not answer what came with it. */
-  #greet(connection: Carrier, [next, ...others]: readonly Handshake[]): void {
-    if (next === undefined) {
-      this.#admit(connection);
-      return;
-    }
-    const settle: Settle = (failure, result) => {
-      if (failure !== undefined || this.#state.kind !== "opening") return;
-      const error = next.check((result as Exchanged).replies);
-      if (error === undefined) this.#greet(connection, others);
-      else connection.destroy(error);
-    };
-    connection.write(newFlush([newPending(next.commands, undefined, settle)], undefined));
+    const opening = () => this.#state.kind === "opening";
+    greet(connection, handshakesOf(this.#options), opening, () => this.#admit(connection));
   }
 
   #admit(connection: Carrier): void {
-    if (this.#down === undefined && !this.#suspect) {
+    if (this.#standing.good) {
       this.#onReady(connection);
       return;
     }
-    const exchange: FirstWords = (commands) =>
-      new Promise((resolve, reject) => {
-        const settle: Settle = (failure, result) => (failure === undefined ? resolve(result!) : reject(failure));
-        connection.write(newFlush([newPending(commands, undefined, settle)], this.#fence));
-      });
+    const exchange = firstWordsOver(connection, this.#fence);
     const stands = () => this.#state.kind === "opening" && this.#state.connection === connection;
     exchange([])
-      .then(() => (this.#suspect ? this.#options.health?.onRejoin?.(exchange) : undefined))
+      .then(() => (this.#standing.suspect ? this.#options.health?.onRejoin?.(exchange) : undefined))
       .then(
         () => {
           if (!stands()) return;
-          this.#suspect = false;
+          this.#standing.trust();
           this.#onReady(connection);
         },
         (error: unknown) => {
@@ -282,12 +240,7 @@ export class Link implements NodeLink {
 
   #onReady(connection: Carrier): void {
     this.#state = { kind: "ready", connection };
-    this.#retrying = false;
-    if (this.#down !== undefined) {
-      this.#down = undefined;
-      this.#failures = 0;
-      this.#options.health?.onUp?.();
-    }
+    this.#standing.up();
     this.#options.onUp?.();
     this.#advance();
   }
@@ -322,38 +275,23 @@ export class Link implements NodeLink {
 
   #onClosed(connection: Carrier, error: RingshiftError): void {
     const state = this.#state;
-    this.#retrying = false;
+    this.#standing.attemptEnded();
     if (state.kind === "closed") {
       this.#onceClosed?.();
       return;
     }
     if (state.kind === "ready" && connection.productive) {
-      this.#failures = 0;
+      this.#standing.served();
       this.#state = { kind: "idle" };
     } else {
-      const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.#failures);
-      this.#failures = Math.min(this.#failures + 1, 10);
       const failure = this.#backoffFailure(error, state.kind);
-      const waitMs = ceiling * (0.5 + this.#random() / 2);
+      const waitMs = this.#standing.failed();
       this.#state = { kind: "backoff", untilMs: performance.now() + waitMs, failure };
       this.#failQueue(failure);
-      this.#checkHealth(failure, waitMs);
+      this.#standing.check(failure, waitMs, () => this.#open());
     }
     this.#options.onDown?.(error);
     this.#advance();
-  }
-
-  /** Down after so many failures; the end of the back-off is a probe then. */
-  #checkHealth(failure: ExchangeError, waitMs: number): void {
-    const { health } = this.#options;
-    if (health === undefined || (this.#failures < health.downAfter && !this.#suspect)) return;
-    this.#probe = setTimeout(() => this.#open(), waitMs);
-    this.#probe.unref();
-    const before = this.#down;
-    this.#down = failure;
-    if (before !== undefined) return;
-    this.#suspect = health.onRejoin !== undefined;
-    health.onDown?.(failure.error);
   }
 
   /** What nobody got to send failed for want of a server, whatever broke the connection; only a handshake's own words stand as they are. */
