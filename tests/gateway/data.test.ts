@@ -1,12 +1,10 @@
+/** What the data port stores is what it reads, and what other clients read. What else it answers: data-answers.test.ts. */
 import { describe, expect, test } from "vitest";
-import { stats } from "../../src/memcached/admin.ts";
 import { keyOfBytes } from "../../src/memcached/key.ts";
-import { useDataPort } from "./support.ts";
+import { json, postTo, useDataPort } from "./support.ts";
 
 const port = useDataPort();
-const post = (target: string, value: unknown, headers = {}) =>
-  port.send("POST", target, { body: JSON.stringify({ value }), headers });
-const json = async (response: Response) => (await response.json()) as Record<string, unknown>;
+const post = postTo(port);
 
 describe("one key", () => {
   test("is stored, read, deleted, and then is not there", async () => {
@@ -68,116 +66,6 @@ describe("one key", () => {
     const response = await port.send("HEAD", "/head");
     expect([response.status, response.headers.get("content-length"), await response.text()]).toEqual([200, "17", ""]);
     expect((await port.send("HEAD", "/no-head")).status).toBe(404);
-  });
-});
-
-describe("bad requests", () => {
-  test("reach no server", async () => {
-    const commands = async () => {
-      const all = await Promise.all(port.cluster.servers.map((address) => stats(address)));
-      return all.map((one) =>
-        ["cmd_get", "cmd_set", "cmd_touch", "delete_hits", "delete_misses"].map((name) => one.get(name)),
-      );
-    };
-    const before = await commands();
-    const targets = [
-      ["/%00", 400],
-      ["/a%00b", 400],
-      ["/a%0d%0aset%20x", 400],
-      ["/a%20b", 400],
-      ["/a%0A", 400],
-      ["/%7f", 400],
-      ["/../etc/passwd", 400],
-      ["/a/../b", 400],
-      ["/%2e%2e/b", 400],
-      ["/%2e%2e%2fb", 400],
-      ["/.", 400],
-      ["/%2e", 400],
-      ["/..", 400],
-      ["/a/b", 400],
-      ["/a%5c..%5cb", 400],
-      ["//", 400],
-      ["/a\\b", 400],
-      ["/%f", 400],
-      ["/%", 400],
-      ["/%zz", 400],
-      [`/${"k".repeat(251)}`, 400],
-      [`/${"%C3%BC".repeat(126)}`, 400],
-      [`/${"k".repeat(5000)}`, 400],
-      ["/ü", 400],
-      ["http://elsewhere/../x", 400],
-      ["/ringshift:managed", 400],
-      ["/ringshift:fence:default", 400],
-    ] as const; // prettier-ignore
-    for (const [target, status] of targets) {
-      for (const method of ["GET", "POST", "PUT", "DELETE", "HEAD"]) {
-        const body = method === "POST" || method === "PUT" ? { body: '{"value":1}' } : {};
-        const response = await port.send(method, target, body);
-        expect([method, target, response.status]).toEqual([method, target, status]);
-        expect(response.headers.get("content-type")).toBe("application/problem+json");
-        if (method !== "HEAD") expect(await json(response)).toMatchObject({ code: "INVALID_KEY" });
-      }
-    }
-    const after = await commands();
-    // the fences that heartbeats of other tests read are not commands of these requests: nothing was read or written at all
-    expect(after).toEqual(before);
-  });
-
-  test.each([
-    ["no JSON", "POST", "/k", "{", "INVALID_VALUE"],
-    ["bytes that are not UTF-8", "POST", "/k", Buffer.from([0x22, 0xff, 0x22]), "INVALID_VALUE"],
-    ["no value", "POST", "/k", "{}", "INVALID_VALUE"],
-    ["something else than an object", "POST", "/k", "[1]", "INVALID_OPTION"],
-    ["an unknown property", "POST", "/k", '{"value":1,"tll":3}', "INVALID_OPTION"],
-    ["an unknown parameter", "POST", "/k?tll=5", '{"value":1}', "INVALID_OPTION"],
-    ["a bad TTL", "POST", "/k?ttl=soon", '{"value":1}', "INVALID_TTL"],
-    ["a negative TTL", "PUT", "/k?ttl=-1", "x", "INVALID_TTL"],
-    ["a bad batch", "POST", "/", '{"get":["a"],"delete":["b"]}', "INVALID_OPTION"],
-    ["an empty batch", "POST", "/", '{"get":[]}', "INVALID_OPTION"],
-    ["one bad key in a batch", "POST", "/", '{"set":{"fine":1,"not fine":2}}', "INVALID_KEY"],
-  ])("%s is a 400", async (_, method, target, body, code) => {
-    const response = await port.send(method, target, { body });
-    expect([response.status, (await json(response)).code]).toEqual([400, code]);
-  });
-
-  test("a batch with a bad key stores nothing", async () => {
-    await port.send("POST", "/", { body: '{"set":{"fine":1,"not fine":2}}' });
-    expect((await port.send("GET", "/fine")).status).toBe(404);
-  });
-
-  test("an unknown method is a 405 that says which there are", async () => {
-    const response = await port.send("PATCH", "/k", { body: "x" });
-    expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD, POST, PUT, DELETE"]);
-  });
-
-  test("a page of another site cannot write", async () => {
-    const bodies = [{ "sec-fetch-site": "cross-site" }, { origin: "https://evil.example", host: "127.0.0.1:8000" }];
-    for (const headers of bodies) expect((await post("/csrf", 1, headers)).status).toBe(403);
-    expect((await port.send("GET", "/csrf")).status).toBe(404);
-  });
-
-  test("a value over the server's limit is a 413 and leaves the old one", async () => {
-    await post("/large", "small");
-    const response = await port.send("PUT", "/large", { body: Buffer.alloc(2 ** 20), headers: {} });
-    expect([response.status, (await json(response)).code]).toEqual([413, "VALUE_TOO_LARGE"]);
-    expect(await json(await port.send("GET", "/large"))).toEqual({ value: "small" });
-  });
-
-  test("a body over the gateway's limit is a 413, announced or not", async () => {
-    const body = Buffer.alloc(4 * 2 ** 20 + 1, "x");
-    expect((await port.send("PUT", "/large", { body })).status).toBe(413);
-    const chunks = new ReadableStream({
-      start(controller) {
-        for (let i = 0; i < 5; i++) controller.enqueue(new Uint8Array(2 ** 20));
-        controller.close();
-      },
-    });
-    const request = new Request("http://gateway.test/large", {
-      method: "PUT",
-      body: chunks,
-      duplex: "half",
-    } as RequestInit);
-    expect((await port.handler(request)).status).toBe(413);
   });
 });
 
@@ -310,76 +198,4 @@ describe("batches", () => {
     const removed = await port.send("POST", "/", { body: '{"delete":["b1","b3"]}' });
     expect(await json(removed)).toEqual({ deleted: ["b1"], missing: ["b3"] });
   });
-});
-
-describe("headers about the cluster", () => {
-  test("say which node served the key and which there are", async () => {
-    await post("/where", 1);
-    const { headers } = await port.send("GET", "/where");
-    expect(headers.get("x-cacheserver-index")).toBe(String(port.cache.client.locate("where").index));
-    expect(headers.get("x-cacheserver-count")).toBe("3");
-    expect(headers.get("x-cacheserver-indexes")).toBe("0,1,2");
-  });
-
-  test("stand on failures too, the node's index wherever there is a key, else nothing in its place", async () => {
-    for (const [method, target, index] of [
-      ["GET", "/nothing-here", true],
-      ["GET", "/%00", false],
-      ["POST", "/no-body", true],
-    ] as const) {
-      const { headers } = await port.send(method, target);
-      expect([target, headers.get("x-cacheserver-index")]).toEqual([
-        target,
-        index ? expect.stringMatching(/^[012]$/) : "",
-      ]);
-      expect(headers.get("x-cacheserver-count")).toBe("3");
-      expect(headers.get("x-ring-distribution")).toMatch(/^0:\d+,1:\d+,2:\d+$/);
-    }
-  });
-
-  test("count index entries per node", async () => {
-    const expected = new Map([0, 1, 2].map((index) => [index, 0]));
-    await port.counter.refresh();
-    const before = new Map(port.counter.counts);
-    for (let i = 0; i < 300; i++) {
-      const key = `counted-${i}`;
-      await post(`/${key}`, i);
-      const { index } = port.cache.client.locate(key);
-      expected.set(index, expected.get(index)! + 1);
-    }
-    await port.counter.refresh();
-    const text = [0, 1, 2].map((index) => `${index}:${before.get(index)! + expected.get(index)!}`).join(",");
-    expect((await port.send("GET", "/where")).headers.get("x-ring-distribution")).toBe(text);
-  });
-
-  test("leave out a node that is down", async () => {
-    port.down.add(1);
-    const { headers } = await port.send("GET", "/where");
-    expect([headers.get("x-cacheserver-count"), headers.get("x-cacheserver-indexes")]).toEqual(["2", "0,2"]);
-    port.down.clear();
-  });
-});
-
-test("a node that is down is a 503 that names it, other keys are served", async () => {
-  const server = port.cluster.memcached[0]!;
-  const keys = Array.from({ length: 50 }, (_, i) => `down-${i}`);
-  await Promise.all(keys.map((key) => post(`/${key}`, 1)));
-  await server.kill("SIGKILL");
-  for (const key of keys) {
-    const response = await port.send("GET", `/${key}`);
-    if (port.cache.client.locate(key).address !== server.address) {
-      expect(response.status).toBe(200);
-      continue;
-    }
-    expect(response.status).toBe(503);
-    expect(response.headers.get("retry-after")).toBe("1");
-    expect(await json(response)).toMatchObject({ code: "NODE_DOWN", node: server.address });
-    expect(response.headers.get("x-cacheserver-index")).toBe("0");
-  }
-  const batch = await port.send("POST", "/", { body: JSON.stringify({ get: keys }) });
-  expect(batch.status).toBe(207);
-  const { items, failed } = (await json(batch)) as { items: object; failed: Record<string, { code: string }> };
-  expect(Object.keys(items).length + Object.keys(failed).length).toBe(keys.length);
-  expect(Object.values(failed)[0]).toMatchObject({ code: "NODE_DOWN", node: server.address });
-  await server.restart();
 });

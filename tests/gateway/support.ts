@@ -80,3 +80,11 @@ export function useDataPort(): DataPort {
   });
   return port;
 }
+
+/** Stores a JSON value under the key that is the target, as `{"value": ...}`. */
+export const postTo =
+  (port: DataPort) =>
+  (target: string, value: unknown, headers = {}) =>
+    port.send("POST", target, { body: JSON.stringify({ value }), headers });
+
+export const json = async (response: Response) => (await response.json()) as Record<string, unknown>;
