@@ -1,0 +1,95 @@
+/** What the nemesis does to client processes and to commands of operators. */
+import type { Member } from "./crew.ts";
+import type { Command } from "./operators.ts";
+import type { ProxyFault } from "./proxy.ts";
+import type { Storm } from "./storm.ts";
+
+/** Clients that are left alone, at least: somebody has to hold the topology. */
+const LEAST_CLIENTS = 2;
+
+export class ProcessFaults {
+  readonly #storm: Storm;
+
+  constructor(storm: Storm) {
+    this.#storm = storm;
+  }
+
+  /** What the fault does to one of the clients; undefined when too few are up. */
+  onClient(
+    fault: "clientKilled" | "clientStopped" | "clientStoppedLong" | "clientCut" | "clientDelayed",
+  ): (() => Promise<void>) | undefined {
+    switch (fault) {
+      case "clientKilled":
+        return this.#onMember((member) => this.#killClient(member));
+      case "clientStopped":
+        return this.#onMember((member) => this.#stopClient(member, 200, 3_000));
+      case "clientStoppedLong":
+        return this.#onMember((member) => this.#stopClient(member, 15_000, 90_000));
+      case "clientCut":
+        return this.#onMember((member) => this.#cutClient(member));
+      case "clientDelayed":
+        return this.#onMember((member) => this.#cutClient(member, "delay"));
+    }
+  }
+
+  #onMember(work: (member: Member) => Promise<void>): (() => Promise<void>) | undefined {
+    const up = this.#storm.options.crew.filter(({ condition }) => condition === "up");
+    if (up.length <= LEAST_CLIENTS) return undefined;
+    const member = this.#storm.options.random.pick(up);
+    return () => work(member);
+  }
+
+  async #killClient(member: Member): Promise<void> {
+    this.#storm.note(`client ${member.number} killed`);
+    await member.kill();
+    await this.#storm.pause(100, 2_000);
+    member.start();
+  }
+
+  async #stopClient(member: Member, least: number, most: number): Promise<void> {
+    const from = this.#storm.options.clock();
+    member.signal("SIGSTOP");
+    this.#storm.note(`client ${member.number} stopped`);
+    await this.#storm.pause(least, most);
+    member.signal("SIGCONT");
+    this.#storm.note(
+      `client ${member.number} continued after ${((this.#storm.options.clock() - from) / 1000).toFixed(1)} s`,
+    );
+  }
+
+  /** It alone, for longer than it stays registered: only the fences guard it. Delayed: its pulls are overtaken before they have recorded. */
+  async #cutClient({ number }: Member, kind?: ProxyFault): Promise<void> {
+    const { fleet, random, scale } = this.#storm.options;
+    kind ??= random.pick(["drop", "refuse", "halfOpen"]);
+    const ms = Math.round(6_000 + random.next() * 24_000 * scale);
+    this.#storm.note(`client ${number} cut off from Redis: ${kind} for ${ms} ms`);
+    fleet.redisFault(kind, ms, number);
+  }
+
+  /** What it does to one of the commands that run; undefined when none does. */
+  onOperator(fault: "operatorKilled" | "operatorStopped"): (() => Promise<void>) | undefined {
+    const running = this.#storm.options.operators
+      .flatMap(({ commands }) => [...commands])
+      .filter(({ stopped }) => !stopped);
+    if (running.length === 0) return undefined;
+    const command = this.#storm.options.random.pick(running);
+    return async () => {
+      await this.#storm.pause(0, 700);
+      this.#storm.note(
+        `operator's "${command.args.slice(0, 2).join(" ")}" ${fault === "operatorKilled" ? "killed" : "stopped"}`,
+      );
+      if (fault === "operatorKilled") command.child.kill("SIGKILL");
+      else await this.#stopOperator(command);
+    };
+  }
+
+  async #stopOperator(command: Command): Promise<void> {
+    command.child.kill("SIGSTOP");
+    command.stopped = true;
+    command.leave();
+    await this.#storm.pause(6_000, 45_000);
+    command.child.kill("SIGCONT");
+    command.stopped = false;
+    this.#storm.note(`operator's "${command.args.slice(0, 2).join(" ")}" continued`);
+  }
+}
