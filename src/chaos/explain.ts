@@ -27,16 +27,14 @@ function unstorable(timeline: Timeline, fleet: Pick<Fleet, "slots">, ring: strin
 }
 
 /**
- * While Redis may have forgotten a change, two servers without a fence mean that nobody can know: our keys on them are deleted
- * (docs/protocol.md, Fail-over). One such server alone keeps its keys, so one incident explains nothing.
+ * While Redis may have forgotten a change, nobody can know what a server without a fence would have shown: our keys on it are deleted
+ * (docs/protocol.md, Fail-over).
  */
 function recovered(timeline: Timeline): void {
   const fenceless = timeline.incidents.filter(({ cause }) => cause === "killed" || cause === "flushed");
   for (const { ring, from, to } of timeline.unconfirmed) {
     const near = fenceless.filter((one) => one.to >= from - LOST_FENCE_MS && one.from <= to);
-    const addresses = new Set(near.map(({ address }) => address));
-    if (addresses.size < 2) continue;
-    for (const address of addresses) {
+    for (const address of new Set(near.map(({ address }) => address))) {
       timeline.incidents.push({ from, to: to + BLUR_MS, cause: "recovered", address, ring });
     }
   }

@@ -70,19 +70,33 @@ export async function waitForDrain(session: Session, epoch: number): Promise<voi
   }
 }
 
-/** F taken back: S with the old nodes, fences as raised. Refused when Redis has failed over since F was published. */
+/**
+ * F taken back: S with the old nodes. Refused when Redis has failed over since F was published. The servers of F get new numbers: were they F's,
+ * and Redis forgot this S, a client that knows it and is cut off from Redis would go on by it under the D that F came to after all.
+ */
 export async function abort(session: Session, view: View): Promise<Armed> {
   const { document } = view;
   if (document.recovered) return "elsewhere"; // D may have been published and forgotten
+  const fences = { ...document.fences };
+  for (const [name, number] of Object.entries(fences)) if (number === document.epoch) fences[name] = document.epoch + 1;
   const next = successor(document, document.runId, {
     phase: "S",
     nodes: document.previousNodes!,
     previousNodes: document.nodes,
+    fences,
     settling: true,
     operation: null,
     dead: [],
   });
-  return publish(session, view, next, "aborted");
+  const outcome = await publish(session, view, next, "aborted");
+  if (outcome === "aborted") await raiseAtOnce(session, next);
+  return outcome;
+}
+
+/** Those that do not answer are raised by whoever meets them. */
+async function raiseAtOnce(session: Session, document: TopologyDocument): Promise<void> {
+  const raised = allNodes(document).filter(({ name }) => document.fences[name] === document.epoch);
+  await Promise.all(raised.map((node) => raiseFence(session, node, document.epoch).catch(unreachable)));
 }
 
 /** The servers that lose or gain arcs, but for dead ones: those whose fences F has given a new number. */

@@ -2,9 +2,10 @@
  * Fail-over of Redis (docs/protocol.md): Redis' run id is not the document's any more, so it may have forgotten documents and entries.
  *
  * Once every registered client has had the time to put back a newer document, and no server's fence is newer, the document is published
- * again under the present run id, with every server's part of the index untrusted until a reindex. Where two servers or more have no
- * fence, our keys on them go first: a forgotten D raised at least two fences, so one that stands would show it. A server that does not
- * answer counts as one without a fence. With a second such server it is given the hold-off to come back and show its own; then it is dead.
+ * again under the present run id, with every server's part of the index untrusted until a reindex. Where a server has no fence, our keys on it go
+ * first: a forgotten D raised at least two fences, so one that stands would show it, but the other one may be that of a server that was joining,
+ * which nobody knows any more. A server that does not answer may still show its own. With a second one that does not, or has none, it is given
+ * the hold-off to come back; then it is dead.
  */
 
 import { isRingshiftError } from "../errors.ts";
@@ -36,11 +37,9 @@ export async function confirm(session: Session): Promise<void> {
   if ((await session.store.unacknowledged(document.epoch)).length > 0) return;
   const { newer, lost, silent } = await readFences(session, document);
   if (newer.length > 0) return; // a D that Redis forgot, and nobody alive holds: the operator's (recover.ts)
-  if (lost.length + silent.length > 1) {
-    // dead, or only out of reach: then its fence may show more when it is back
-    if (silent.length > 0 && session.clock.now() - seen.at < HOLD_OFF_MS) return;
-    for (const node of lost) if (!(await emptied(session, node))) return;
-  }
+  // dead, or only out of reach: then its fence may show more when it is back
+  if (silent.length > 0 && lost.length + silent.length > 1 && session.clock.now() - seen.at < HOLD_OFF_MS) return;
+  for (const node of lost) if (!(await emptied(session, node))) return;
   const untrusted = allNodes(document).map((node) => node.name);
   const next = { ...document, id: randomId(), runId, untrusted, recovered: true };
   await session.store.publish(document.id, next, runId);

@@ -1,5 +1,6 @@
 /** Rows of the failure table about Redis: down for a while, restarted empty, failed over to one that knows less than the fences. */
 import { expect, test } from "vitest";
+import { metaDelete } from "../../src/memcached/commands.ts";
 import type { Change } from "../../src/migration/change.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 import { RedisStore } from "../../src/topology/redis-store.ts";
@@ -141,4 +142,42 @@ test("an F that was confirmed after a fail-over of Redis cannot be taken back, o
   expect(await b.admin.abort()).toMatchObject({ outcome: "reversed" }); // through D
   expect(await b.wrong()).toEqual([]);
   expect((await b.admin.topology()).nodes).toHaveLength(3);
+});
+
+test("an F that is taken back leaves new numbers behind: a D that it came to after all would show others", async () => {
+  const b = await bench({ redis: { appendOnly: true } });
+  await b.fill(300);
+  const before = await b.admin.topology();
+  await expect(b.admin.apply(await adding(b), { onProgress: dieAt("fencing") })).rejects.toThrow(Died);
+  const f = await b.admin.topology();
+  expect(f.phase).toBe("F");
+  expect(await b.admin.abort()).toMatchObject({ outcome: "taken-back" });
+  const back = await b.admin.topology();
+  const { session } = await b.session();
+  for (const node of back.nodes) {
+    expect(f.fences[node.name]).toBeGreaterThan(before.fences[node.name]!);
+    expect(back.fences[node.name]).toBeGreaterThan(f.fences[node.name]!);
+    expect((await session.transport.exchange(node, [])).fence?.number).toBe(back.fences[node.name]);
+  }
+  expect(await b.wrong()).toEqual([]);
+});
+
+test("a server that has no fence when Redis comes back as another one: its keys go, and no others", async () => {
+  const b = await bench({ memcached: 3, redis: { appendOnly: true } });
+  await b.fill(400);
+  const [first] = b.servers;
+  const onFirst = b.keysOn(first!.address);
+  const { session } = await b.session();
+  const { nodes } = await b.admin.topology();
+  const node = nodes.find(({ name }) => name === first!.address)!;
+  const [deleted] = (await session.transport.exchange(node, [metaDelete(session.namespace.fenceKey)])).replies;
+  expect(deleted!.status).toBe("HD");
+  await b.cluster.redis.restart(); // what it has not forgotten, nobody can be sure of
+  await until(() =>
+    b.admin
+      .topology()
+      .then(({ recovered }) => recovered === true)
+      .catch(() => false),
+  );
+  expect((await b.wrong()).sort()).toEqual(onFirst.sort());
 });
