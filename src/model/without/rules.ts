@@ -40,7 +40,7 @@ export const RULES = {
   "w-plantrun": "Planting: also from an unconfirmed document",
   "w-epoch": "Fail-over: documents of one epoch are taken for the same",
   "w-pubrun": "Fail-over: a publication does not insist on the run id it was confirmed under",
-  "w-twolost": "Fail-over: confirmed although several fences are missing",
+  "w-twolost": "Fail-over: confirmed although fences are missing, and what stands there stays",
   noputback: "Fail-over: nobody puts a newer document back",
   norunid: "Fail-over: nobody looks at Redis' run id",
   "w-deadnow": "Dead source: abandoned without new numbers or a hold-off",
