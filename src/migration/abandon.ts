@@ -13,7 +13,14 @@ import { raiseFence } from "../protocol/arm.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import type { View } from "../protocol/view.ts";
-import { isDead, type NodeRecord, nodeByName, successor, type TopologyDocument } from "../topology/document.ts";
+import {
+  isDead,
+  type NodeRecord,
+  newFenceNumber,
+  nodeByName,
+  successor,
+  type TopologyDocument,
+} from "../topology/document.ts";
 import type { ChangeStore } from "../topology/store.ts";
 import { requireDown } from "./dead.ts";
 import { ViewEnded } from "./patience.ts";
@@ -37,9 +44,9 @@ export async function markDead(session: Session, store: ChangeStore, name: strin
     if (document.phase !== "D" || (destinations.length === 0 && !gains)) throw nothingToAbandon(document, name);
     if (gains) requireOthers(document, name);
     await requireDown(session, document, [name]);
-    const epoch = document.epoch + 1;
+    const number = newFenceNumber(document, session.clock.random());
     const fences = { ...document.fences };
-    for (const node of destinations) fences[node.name] = epoch;
+    for (const node of destinations) fences[node.name] = number;
     const next = successor(document, document.runId, { dead: [...(document.dead ?? []), name], fences });
     const outcome = await store.publish(document.id, next, document.runId);
     if (outcome === "failover") await session.clock.sleep(POLL_MS);

@@ -10,7 +10,7 @@ import type { PullOptions } from "../protocol/pull.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS, settle } from "../protocol/settle.ts";
 import { deadDestinations, type View } from "../protocol/view.ts";
-import { successor, type TopologyDocument } from "../topology/document.ts";
+import { highestFence, newFenceNumber, successor, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore, Settled } from "../topology/store.ts";
 import { holdOff, raiseDestinations } from "./abandon.ts";
 import { overtaken, purgeAndCheck } from "./before-f.ts";
@@ -119,7 +119,7 @@ export class Coordinator {
     viewOf({ ...document, nodes }); // bad weights and vnode counts are refused here, before anything is touched
     const joining = nodes.filter((node) => !document.nodes.some((other) => other.index === node.index));
     if (joining.length > 0) {
-      const versions = await this.#prepare(this.#session, joining, document.epoch, {
+      const versions = await this.#prepare(this.#session, joining, Math.max(document.epoch, highestFence(document)), {
         ...this.#options,
         adopt: false, // what a server holds that was no member until now is old
         beforeFlush: async () => {
@@ -139,10 +139,10 @@ export class Coordinator {
       nodes,
       new Set(joining.map((node) => node.name)),
     );
-    const epoch = document.epoch + 1;
+    const number = newFenceNumber(document, this.#session.clock.random());
     const fences = { ...document.fences };
-    for (const name of fenced) fences[name] = epoch;
-    for (const node of joining) fences[node.name] = epoch;
+    for (const name of fenced) fences[name] = number;
+    for (const node of joining) fences[node.name] = number;
     const next = successor(document, document.runId, {
       phase: "F",
       nodes,

@@ -12,7 +12,7 @@
 import type { Session } from "../protocol/session.ts";
 import { deadDestinations, type View } from "../protocol/view.ts";
 import type { Arc } from "../ring/index.ts";
-import { isDead, type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
+import { isDead, type NodeRecord, newFenceNumber, successor, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore } from "../topology/store.ts";
 import { destinationsOf, holdOff } from "./abandon.ts";
 import { lostKeys, missingAt, repeatedly } from "./dead.ts";
@@ -52,7 +52,8 @@ function without(session: Session, { document }: View, names: ReadonlySet<string
   );
   const operation = { ...document.operation!, id: session.clock.randomId() };
   const next = successor(document, document.runId, { nodes, dead, fences, operation });
-  for (const node of destinationsOf(viewOf(next), dead)) fences[node.name] = next.epoch;
+  const number = newFenceNumber(document, session.clock.random());
+  for (const node of destinationsOf(viewOf(next), dead)) fences[node.name] = number;
   return next;
 }
 

@@ -34,11 +34,11 @@ const TRIES = 10;
 const RETRY_MS = 300;
 const RESERVED = /^ringshift:(?:managed$|fence:)/;
 
-/** Makes servers ready to join a cluster at `epoch`; answers their versions. */
+/** Makes servers ready to join a cluster whose fences are at `number` at most; answers their versions. */
 export type PrepareServers = (
   session: Pick<Session, "namespace" | "transport" | "clock">,
   nodes: readonly NodeRecord[],
-  epoch: number,
+  number: number,
   options: PrepareOptions & FlushGuard,
 ) => Promise<string[]>;
 
@@ -51,22 +51,22 @@ export interface FlushGuard {
  * Checks all of them, empties them if asked, then plants their first fences.
  * @throws RingshiftError as `checkServer` and `requireEmpty`; no server is planted then
  */
-export const prepareServers: PrepareServers = async ({ namespace, transport, clock }, nodes, epoch, options) => {
+export const prepareServers: PrepareServers = async ({ namespace, transport, clock }, nodes, number, options) => {
   const probes = await Promise.all(nodes.map((node) => checkServer(node, { access: transport.access, ...options })));
   for (const node of nodes) transport.retry?.(node); // it answered the probe
   for (const [i, node] of nodes.entries()) {
     await requireEmpty(namespace, node, probes[i]!, options, transport);
     const { replies } = await patiently(transport, node, [metaGet(namespace.fenceKey, "v")]);
     const fence = parseFence(replies[0]?.value?.toString("latin1") ?? "").number;
-    if (fence !== undefined && fence > epoch) {
+    if (fence !== undefined && fence > number) {
       throw new RingshiftError(
         "NODE_NOT_EMPTY",
-        `${node.name} carries the fence of another cluster (${fence}, ours is at ${epoch}): --flush clears it.`,
+        `${node.name} carries the fence of another cluster (${fence}, ours are at ${number} at most): --flush clears it.`,
         { node: node.name },
       );
     }
   }
-  for (const node of nodes) await plantFirst(transport, namespace, node, epoch, options.adopt === true, clock);
+  for (const node of nodes) await plantFirst(transport, namespace, node, number, options.adopt === true, clock);
   return probes.map((probe) => probe.version);
 };
 

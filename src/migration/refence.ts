@@ -13,7 +13,7 @@ import { plant } from "../protocol/plant.ts";
 import type { Session } from "../protocol/session.ts";
 import { settle } from "../protocol/settle.ts";
 import type { View } from "../protocol/view.ts";
-import { type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
+import { type NodeRecord, newFenceNumber, successor, type TopologyDocument } from "../topology/document.ts";
 import type { TopologyStore } from "../topology/store.ts";
 import { standingFence } from "./prepare.ts";
 import type { OnProgress } from "./progress.ts";
@@ -44,10 +44,10 @@ export async function refence(
   const { document } = await settledView(session, report);
   const concerned = nodes(document);
   await requireFences(session, document, concerned);
-  const epoch = document.epoch + 1;
-  const fences = { ...document.fences };
-  for (const node of concerned) fences[node.name] = epoch;
   const { clock } = session;
+  const number = newFenceNumber(document, clock.random());
+  const fences = { ...document.fences };
+  for (const node of concerned) fences[node.name] = number;
   const next = successor(document, document.runId, {
     ...changes(document),
     phase: "F",
@@ -59,7 +59,7 @@ export async function refence(
     throw new RingshiftError("MIGRATION_RUNNING", `The topology changed meanwhile: run ringshift ${command} again.`);
   }
   await session.look();
-  await waitForDrain(session, epoch);
+  await waitForDrain(session, next.epoch);
   for (let i = 0; i < TRIES && session.view.document.phase === "F"; i++) {
     const outcome = await arm(session, await session.look());
     if (outcome === "waiting" || outcome === "elsewhere") await clock.sleep(POLL_MS);

@@ -13,7 +13,15 @@ import { isRingshiftError } from "../errors.ts";
 import { classicCas, metaGet } from "../memcached/commands.ts";
 import { formatFence, parseFence } from "../memcached/fence.ts";
 import { ExchangeError } from "../memcached/transport.ts";
-import { allNodes, isDead, type NodeRecord, successor, type TopologyDocument } from "../topology/document.ts";
+import {
+  allNodes,
+  highestFence,
+  isDead,
+  type NodeRecord,
+  newFenceNumber,
+  successor,
+  type TopologyDocument,
+} from "../topology/document.ts";
 import { plant } from "./plant.ts";
 import type { Session } from "./session.ts";
 import type { View } from "./view.ts";
@@ -77,8 +85,9 @@ export async function waitForDrain(session: Session, epoch: number): Promise<voi
 export async function abort(session: Session, view: View): Promise<Armed> {
   const { document } = view;
   if (document.recovered) return "elsewhere"; // D may have been published and forgotten
+  const [raised, number] = [highestFence(document), newFenceNumber(document, session.clock.random())];
   const fences = { ...document.fences };
-  for (const [name, number] of Object.entries(fences)) if (number === document.epoch) fences[name] = document.epoch + 1;
+  for (const name of Object.keys(fences)) if (fences[name] === raised) fences[name] = number;
   const next = successor(document, document.runId, {
     phase: "S",
     nodes: document.previousNodes!,
@@ -95,8 +104,9 @@ export async function abort(session: Session, view: View): Promise<Armed> {
 
 /** Those that do not answer are raised by whoever meets them. */
 async function raiseAtOnce(session: Session, document: TopologyDocument): Promise<void> {
-  const raised = allNodes(document).filter(({ name }) => document.fences[name] === document.epoch);
-  await Promise.all(raised.map((node) => raiseFence(session, node, document.epoch).catch(unreachable)));
+  const number = highestFence(document);
+  const raised = allNodes(document).filter(({ name }) => document.fences[name] === number);
+  await Promise.all(raised.map((node) => raiseFence(session, node, number).catch(unreachable)));
 }
 
 /** The servers that lose or gain arcs, but for dead ones: those whose fences F has given a new number. */
@@ -108,7 +118,7 @@ export function involved(view: View): NodeRecord[] {
 /** The servers of an F that changes no ring but gives fences a new number (refence.ts); none for a change of the ring. */
 function refencedBy({ diff, document }: View): NodeRecord[] {
   if (diff === undefined || diff.arcs.length > 0) return [];
-  return document.nodes.filter((node) => document.fences[node.name] === document.epoch);
+  return document.nodes.filter((node) => document.fences[node.name] === highestFence(document));
 }
 
 /** Raises the fence of a server to `number`, keeping its incarnation and its ` u`. True when it stands there. @throws ExchangeError */

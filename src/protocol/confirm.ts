@@ -18,8 +18,15 @@ import { deleteOurKeys } from "./our-keys.ts";
 import type { Session } from "./session.ts";
 import { HOLD_OFF_MS } from "./settle.ts";
 
-/** Since when a session has seen the document and run id that it sees now. */
-const noticed = new WeakMap<Session, { readonly what: string; readonly at: number }>();
+interface Notice {
+  /** The document and run id that the session sees now, and since when. */
+  readonly what: string;
+  readonly at: number;
+  /** Servers that have not answered at any look, and since when. */
+  readonly silentSince: Map<string, number>;
+}
+
+const noticed = new WeakMap<Session, Notice>();
 
 /** One step towards a confirmed document; call again while the view is unconfirmed. @throws RingshiftError REDIS_UNREACHABLE */
 export async function confirm(session: Session): Promise<void> {
@@ -29,21 +36,31 @@ export async function confirm(session: Session): Promise<void> {
   const what = `${view.document.id} ${runId}`;
   const seen = noticed.get(session);
   if (seen?.what !== what) {
-    noticed.set(session, { what, at: session.clock.now() });
+    noticed.set(session, { what, at: session.clock.now(), silentSince: new Map() });
     return;
   }
   if (session.clock.now() - seen.at < REGISTRATION_MS) return;
   const { document } = view;
   if ((await session.store.unacknowledged(document.epoch)).length > 0) return;
   const { newer, lost, silent } = await readFences(session, document);
+  const dead = areDead(session, seen, silent);
   if (newer.length > 0) return; // a D that Redis forgot, and nobody alive holds: the operator's (recover.ts)
   // dead, or only out of reach: then its fence may show more when it is back
-  if (silent.length > 0 && lost.length + silent.length > 1 && session.clock.now() - seen.at < HOLD_OFF_MS) return;
+  if (lost.length + silent.length > 1 && !dead) return;
   for (const node of lost) if (!(await emptied(session, node))) return;
   const untrusted = allNodes(document).map((node) => node.name);
   const next = { ...document, id: randomId(), runId, untrusted, recovered: true };
   await session.store.publish(document.id, next, runId);
   await session.look();
+}
+
+/** All of these have been silent for the hold-off, at every look: one answer that was late is no death. */
+function areDead({ clock }: Session, { silentSince }: Notice, silent: readonly NodeRecord[]): boolean {
+  const now = clock.now();
+  const names = new Set(silent.map(({ name }) => name));
+  for (const name of silentSince.keys()) if (!names.has(name)) silentSince.delete(name);
+  for (const name of names) if (!silentSince.has(name)) silentSince.set(name, now);
+  return [...silentSince.values()].every((since) => now - since >= HOLD_OFF_MS);
 }
 
 /** Where the servers' fences stand against the document. */

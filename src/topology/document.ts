@@ -97,6 +97,23 @@ export function successor(
   return { ...current, recovered: false, ...changes, id: randomId(), epoch: current.epoch + 1, runId };
 }
 
+/** Numbers of fences grow by at most so much at a time. Of 15 digits (fence.ts) that is enough for a thousand million changes. */
+const FENCE_STEP = 2 ** 20;
+
+/**
+ * A number for the fences that a successor of the document raises: above all that it names, and one that no other history has. Redis may forget a
+ * document; were its numbers those of the next one's, whoever holds it, and is cut off from Redis, would take the new fences for its own.
+ * @param random in [0, 1)
+ */
+export function newFenceNumber(document: TopologyDocument, random: number): number {
+  return Math.max(document.epoch, highestFence(document)) + 1 + Math.floor(random * FENCE_STEP);
+}
+
+/** In F: the number that it raises. */
+export function highestFence({ fences }: TopologyDocument): number {
+  return Math.max(0, ...Object.values(fences));
+}
+
 /** @throws RingshiftError UNSUPPORTED_DOCUMENT */
 export function parseDocument(text: string): TopologyDocument {
   const document = JSON.parse(text) as TopologyDocument;

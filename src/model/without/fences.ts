@@ -31,7 +31,7 @@ export function fenceShown(
   }
   if (number === undefined) return fence;
   const reads = commands.every(({ line }) => line.startsWith("mg "));
-  if (off.has("epochonly") && phase === "S" && number === document.epoch + 1 && reads) return show(expected);
+  if (off.has("epochonly") && phase === "S" && number > expected && reads) return show(expected);
   const raised = redis.document?.phase === "F" && number === redis.document.fences[node.name];
   if (off.has("w-inF") && raised && phase !== "D") return show(Number.NaN); // neither raised nor too low
   return fence;

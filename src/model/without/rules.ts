@@ -6,7 +6,7 @@ export const RULES = {
   nofence: "V: replies count whatever the fence shows",
   nofenceS: "V: the same, in S and F only",
   nofenceD: "V: the same, in D only",
-  epochonly: "V: in S a read counts although the fence is newer by one",
+  epochonly: "V: in S a read counts although the fence is newer",
   "w-inF": "V: in F replies count through Redis although the fence is raised",
   "w-lowrun": "V: a fence that is too low counts although Redis has failed over",
   noF: "F: only gaining servers' fences are raised",
