@@ -49,6 +49,8 @@ export class SimProcess implements Owner {
   readonly #ttl = new TtlWatch();
   /** What a new owner could not store, by key, as far as this process tried. */
   readonly #refused = new Map<string, Item>();
+  /** Sent while the document was unconfirmed, and maybe run after it was confirmed by somebody else. */
+  readonly #unconfirmed = new WeakSet<Command>();
   #session: Session | undefined;
   #beat: (() => void) | undefined;
 
@@ -74,6 +76,7 @@ export class SimProcess implements Owner {
         world.scheduler.now - writtenAt < REGISTERED_MS ||
         !(this.dead || this.pausedUntil > writtenAt || this.store.cutUntil > writtenAt),
       submitted: (commands) => {
+        if (this.opened && !this.session.view.confirmed) for (const command of commands) this.#unconfirmed.add(command);
         if (this.isCaller && stores(commands)) world.delay(this);
       },
       publication: (ms, then) => world.publications(world.random.int(1, 4), ms, then),
@@ -195,7 +198,7 @@ export class SimProcess implements Owner {
     if (verb !== "md" || !this.opened) return;
     const item = server.items.get(key);
     if (item === undefined || (cas !== undefined && cas !== `C${item.cas}`)) return;
-    if (this.#countsAsEviction(node, key, item)) world.lost(node, key, item);
+    if (this.#unconfirmed.has(command) || this.#countsAsEviction(node, key, item)) world.lost(node, key, item);
     else if (this.#drops(node, key)) {
       const refused = this.#refused.get(key); // a late write may stand over it by now, and takes effect no more than it does
       if (refused !== undefined) world.lost(node, key, refused);
