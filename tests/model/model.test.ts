@@ -56,9 +56,9 @@ describe("the model", () => {
   });
 
   it("joins batches into what one thread would have found", async () => {
-    const whole = await runBatch({ ...PLAIN, runs: 12, without: ["nofence"] });
+    const whole = await runBatch({ ...PLAIN, seed: 100_070, runs: 12, without: ["nofence"] });
     const joined = noRuns();
-    for (const seed of [1_000, 1_004, 1_008]) {
+    for (const seed of [100_070, 100_074, 100_078]) {
       join(joined, await runBatch({ ...PLAIN, seed, runs: 4, without: ["nofence"] }));
     }
     expect(joined).toEqual(whole);
@@ -67,7 +67,7 @@ describe("the model", () => {
   });
 
   it("prints the history of a seed that violates, and the same one when that seed is run alone", async () => {
-    const { seeds, report } = await runBatch({ ...PLAIN, without: ["nofence"], first: true });
+    const { seeds, report } = await runBatch({ ...PLAIN, seed: 100_070, without: ["nofence"], first: true });
     const alone = noRuns();
     addRun(alone, await runOnce({ seed: seeds[0]!, without: new Set(["nofence"] as const) }));
     expect(alone.report).toEqual(report);
