@@ -108,8 +108,9 @@ export class GetOrSet {
       if (seen.kind === "lease") return this.#load(key, load, plan, seen.lease);
       if (seen.kind === "refused") {
         core.counters.loads++;
-        core.counters.loadsDiscarded++;
-        return load();
+        const value = await load();
+        if (value !== undefined) core.counters.loadsDiscarded++;
+        return value;
       }
       if (clock.now() - startedAt > core.options.timeoutMs) {
         const message = `Another process loads ${JSON.stringify(key)} and has not finished within ${core.options.timeoutMs} ms.`;

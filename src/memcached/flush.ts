@@ -106,6 +106,26 @@ export function newFlush(items: readonly Pending[], fence: Command | undefined):
   return { items, tail, commands, guarded, missing: commands, cursor: 0, deadlineMs: 0 };
 }
 
+/** The flush may go over the connection now as it is: none of its exchanges is for another one, or has a gate that is shut (rule T). */
+export function mayGo({ guarded, items }: Flush, connection: ConnectionRef): boolean {
+  return !guarded || !items.some((item) => isStray(item, connection) || isLate(item));
+}
+
+/** The exchanges of a flush that may not go as it is: those that may, those for another connection, and those whose gate is shut. */
+export function sift({ items }: Flush, connection: ConnectionRef): Record<"fit" | "stray" | "late", Pending[]> {
+  const sifted: Record<"fit" | "stray" | "late", Pending[]> = { fit: [], stray: [], late: [] };
+  for (const item of items) sifted[isStray(item, connection) ? "stray" : isLate(item) ? "late" : "fit"].push(item);
+  return sifted;
+}
+
+function isStray({ on }: Pending, { id }: ConnectionRef): boolean {
+  return on !== undefined && on.id !== id;
+}
+
+function isLate(item: Pending): boolean {
+  return item.mayFlush?.() === false;
+}
+
 /** Whose reply comes next; undefined: the tail's. */
 export function nextItem(flush: Flush): Pending | undefined {
   let item = flush.items[flush.cursor];

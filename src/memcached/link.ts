@@ -15,19 +15,30 @@
  * Everything that one tick submits leaves in as few flushes as the limits allow. Flushes are pipelined. What was not handed to a socket
  * when a connection breaks goes over the next one, if that comes about at once; what was fails as sent.
  */
-import { type ErrorCode, RingshiftError } from "../errors.ts";
-import { type Address, parseAddress } from "./address.ts";
+import type { RingshiftError } from "../errors.ts";
+import { parseAddress } from "./address.ts";
 import { MAX_FLUSH_COMMANDS, metaGet } from "./commands.ts";
 import { Connection } from "./connection.ts";
 import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
-import { commandsFor, failAll, newFlush, newPending, type Pending, packFlush, type Settle } from "./flush.ts";
+import {
+  commandsFor,
+  failAll,
+  mayGo,
+  newFlush,
+  newPending,
+  type Pending,
+  packFlush,
+  type Settle,
+  sift,
+} from "./flush.ts";
 import type { ConnectionHooks, ConnectionTarget } from "./flush-carrier.ts";
 import { firstWordsOver, greet, handshakesOf } from "./handshake.ts";
 import type { Carrier, LinkOptions, NodeLink } from "./link-options.ts";
 import { refuseInBatches } from "./refuse-in-batches.ts";
 import { Standing } from "./standing.ts";
-import { ExchangeError } from "./transport.ts";
+import type { ExchangeError } from "./transport.ts";
+import { Unsent } from "./unsent.ts";
 
 export type { FirstWords, Handshake, Health, LinkOptions, NodeLink } from "./link-options.ts";
 
@@ -40,7 +51,6 @@ type State =
 
 export class Link implements NodeLink {
   readonly name: string;
-  readonly #address: Address;
   readonly #options: LinkOptions;
   readonly #target: ConnectionTarget;
   readonly #queueLimit: number;
@@ -52,6 +62,7 @@ export class Link implements NodeLink {
   /** Commands in the queue. */
   #waiting = 0;
   readonly #standing: Standing;
+  readonly #unsent: Unsent;
   #state: State = { kind: "idle" };
   readonly #refuseLater = refuseInBatches();
   #closing: Promise<void> | undefined;
@@ -61,16 +72,16 @@ export class Link implements NodeLink {
   constructor(options: LinkOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#address = parseAddress(options.address);
     this.#target = {
       name: options.name,
-      address: this.#address,
+      address: parseAddress(options.address),
       access: options.access ?? {},
       connectTimeoutMs: options.connectTimeoutMs ?? 1000,
       timeoutMs: options.timeoutMs ?? 1000,
     };
     this.#queueLimit = options.queueLimit ?? 100_000;
     this.#fence = options.fenceKey === undefined ? undefined : metaGet(options.fenceKey, "v");
+    this.#unsent = new Unsent(options.name);
     this.#standing = new Standing(options.health, options.random ?? Math.random);
     this.#hooks = {
       onOpen: (connection) => this.#onOpen(connection),
@@ -161,11 +172,11 @@ export class Link implements NodeLink {
       this.#standing.stopProbe();
       const connection = state.kind === "opening" || state.kind === "ready" ? state.connection : undefined;
       this.#state = { kind: "closed", connection };
-      this.#failQueue(this.#unsent("CLOSED", "the client was closed"));
-      const error = this.#error("CLOSED", "the client was closed");
+      const failure = this.#unsent.closed();
+      this.#failQueue(failure);
       if (connection === undefined) resolve();
-      else if (state.kind === "ready") connection.finish(error);
-      else connection.destroy(error);
+      else if (state.kind === "ready") connection.finish(failure.error);
+      else connection.destroy(failure.error);
     });
     return this.#closing;
   }
@@ -173,19 +184,19 @@ export class Link implements NodeLink {
   /** Why an exchange cannot even be queued. */
   #refuse(commands: readonly Command[], on: ConnectionRef | undefined): ExchangeError | undefined {
     const state = this.#state;
-    if (state.kind === "closed") return this.#unsent("CLOSED", "the client was closed");
+    if (state.kind === "closed") return this.#unsent.closed();
     const down = this.#standing.refusal;
     if (down !== undefined) return down;
     if (state.kind === "backoff" && performance.now() < state.untilMs) return state.failure;
-    if (on !== undefined && this.connection?.id !== on.id) return this.#gone();
+    if (on !== undefined && this.connection?.id !== on.id) return this.#unsent.gone();
     if (commands.length >= MAX_FLUSH_COMMANDS) {
-      return this.#unsent(
+      return this.#unsent.because(
         "INVALID_OPTION",
         `an exchange has at most ${MAX_FLUSH_COMMANDS - 1} commands, not ${commands.length}`,
       );
     }
     if (this.#waiting + this.inFlight + commands.length > this.#queueLimit || this.#queue.length >= this.#queueLimit) {
-      return this.#unsent("QUEUE_FULL", `${this.#queueLimit} commands are waiting already`);
+      return this.#unsent.because("QUEUE_FULL", `${this.#queueLimit} commands are waiting already`);
     }
     return undefined;
   }
@@ -208,8 +219,8 @@ export class Link implements NodeLink {
   }
 
   #open(): void {
-    const connect = this.#options.connect ?? newConnection;
-    this.#state = { kind: "opening", connection: connect(this.#target, this.#hooks) };
+    const connection = this.#options.connect?.(this.#target, this.#hooks) ?? new Connection(this.#target, this.#hooks);
+    this.#state = { kind: "opening", connection };
   }
 
   #onOpen(connection: Carrier): void {
@@ -233,7 +244,8 @@ export class Link implements NodeLink {
           this.#onReady(connection);
         },
         (error: unknown) => {
-          if (stands()) connection.destroy(this.#error("NODE_DOWN", `not let in again: ${String(error)}`, error));
+          if (stands())
+            connection.destroy(this.#unsent.error("NODE_DOWN", `not let in again: ${String(error)}`, error));
         },
       );
   }
@@ -247,9 +259,6 @@ export class Link implements NodeLink {
 
   #pump(connection: Carrier): void {
     const { mayFlush } = this.#options;
-    const isLate = (item: Pending): boolean => item.mayFlush?.() === false;
-    const isStray = (item: Pending): boolean => item.on !== undefined && item.on.id !== connection.ref.id;
-    const late = () => this.#unsent("TIMEOUT", "the topology could not be confirmed in time", undefined, true);
     const most = commandsFor(connection.replyBytes ?? 0);
     const several = this.#waiting >= most; // then they share a system call
     if (several) connection.cork?.();
@@ -257,17 +266,14 @@ export class Link implements NodeLink {
       const flush = packFlush(this.#queue, this.#fence, most);
       this.#waiting -= flush.tail === undefined ? flush.commands : flush.commands - 1;
       if (mayFlush !== undefined && !mayFlush()) {
-        failAll(flush.items, late());
-      } else if (flush.guarded && flush.items.some((item) => isStray(item) || isLate(item))) {
-        const rest = flush.items.filter((item) => !isStray(item) && !isLate(item));
-        failAll(flush.items.filter(isStray), this.#gone());
-        failAll(
-          flush.items.filter((item) => !isStray(item) && !rest.includes(item)),
-          late(),
-        );
-        if (rest.length > 0) connection.write(newFlush(rest, this.#fence));
-      } else {
+        failAll(flush.items, this.#unsent.late());
+      } else if (mayGo(flush, connection.ref)) {
         connection.write(flush);
+      } else {
+        const { fit, stray, late } = sift(flush, connection.ref);
+        failAll(stray, this.#unsent.gone());
+        failAll(late, this.#unsent.late());
+        if (fit.length > 0) connection.write(newFlush(fit, this.#fence));
       }
     }
     if (several) connection.uncork?.();
@@ -284,7 +290,7 @@ export class Link implements NodeLink {
       this.#standing.served();
       this.#state = { kind: "idle" };
     } else {
-      const failure = this.#backoffFailure(error, state.kind);
+      const failure = this.#unsent.withoutServer(error, state.kind === "opening");
       const waitMs = this.#standing.failed();
       this.#state = { kind: "backoff", untilMs: performance.now() + waitMs, failure };
       this.#failQueue(failure);
@@ -294,32 +300,9 @@ export class Link implements NodeLink {
     this.#advance();
   }
 
-  /** What nobody got to send failed for want of a server, whatever broke the connection; only a handshake's own words stand as they are. */
-  #backoffFailure(error: RingshiftError, during: State["kind"]): ExchangeError {
-    const refused = during === "opening" && !["TIMEOUT", "PROTOCOL_ERROR"].includes(error.code);
-    if (refused || error.code === "NODE_DOWN") return new ExchangeError(error, false);
-    return this.#unsent("NODE_DOWN", error.message, error);
-  }
-
   #failQueue(failure: ExchangeError): void {
     this.#waiting = 0;
     const items = this.#queue.drain();
     if (items.length > 0) process.nextTick(failAll, items, failure);
   }
-
-  #gone(): ExchangeError {
-    return this.#unsent("NODE_DOWN", "the connection that this had to go over is gone");
-  }
-
-  #unsent(code: ErrorCode, what: string, cause?: unknown, gate = false): ExchangeError {
-    return new ExchangeError(this.#error(code, what, cause), false, gate);
-  }
-
-  #error(code: ErrorCode, what: string, cause?: unknown): RingshiftError {
-    return new RingshiftError(code, `${this.name}: ${what}`, { node: this.name, cause });
-  }
-}
-
-function newConnection(target: ConnectionTarget, hooks: ConnectionHooks): Carrier {
-  return new Connection(target, hooks);
 }

@@ -119,7 +119,7 @@ export class Coordinator {
     viewOf({ ...document, nodes }); // bad weights and vnode counts are refused here, before anything is touched
     const joining = nodes.filter((node) => !document.nodes.some((other) => other.index === node.index));
     if (joining.length > 0) {
-      const versions = await this.#prepare(this.#session, joining, Math.max(document.epoch, highestFence(document)), {
+      const versions = await this.#prepare(this.#session, joining, highestFence(document), {
         ...this.#options,
         adopt: false, // what a server holds that was no member until now is old
         beforeFlush: async () => {

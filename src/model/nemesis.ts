@@ -4,6 +4,7 @@ import { Caller } from "./caller.ts";
 import type { Feature } from "./features.ts";
 import { Operator } from "./operator.ts";
 import type { SimProcess } from "./process.ts";
+import type { SimServer } from "./server.ts";
 import type { World } from "./world.ts";
 
 interface Fault {
@@ -66,10 +67,17 @@ function evict(world: World): void {
 
 function loseFence(world: World): void {
   const server = anyServer(world);
-  const all = world.random.chance(0.3);
-  world.scheduler.note(() => `FAULT ${server.name} ${all ? "is flushed" : "evicts its fence"}`);
-  if (all) server.flush();
-  else server.drop(world.namespace.fenceKey);
+  if (world.random.chance(0.3)) {
+    world.scheduler.note(() => `FAULT ${server.name} is flushed`);
+    server.flush();
+  } else {
+    evictFence(world, server);
+  }
+}
+
+function evictFence({ scheduler, namespace }: World, server: SimServer): void {
+  scheduler.note(() => `FAULT ${server.name} evicts its fence`);
+  server.drop(namespace.fenceKey);
 }
 
 function restart(world: World): void {
@@ -150,10 +158,7 @@ export function amnesia(world: World): void {
     const share = random.pick([0.4, 0.8]);
     for (const server of world.servers.values()) {
       if (random.chance(share)) {
-        scheduler.after(random.exponential(random.pick([10, 1_000])), undefined, () => {
-          scheduler.note(() => `FAULT ${server.name} evicts its fence`);
-          server.drop(world.namespace.fenceKey);
-        });
+        scheduler.after(random.exponential(random.pick([10, 1_000])), undefined, () => evictFence(world, server));
       }
     }
   });

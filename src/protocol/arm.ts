@@ -98,13 +98,12 @@ export async function abort(session: Session, view: View): Promise<Armed> {
     dead: [],
   });
   const outcome = await publish(session, view, next, "aborted");
-  if (outcome === "aborted") await raiseAtOnce(session, next);
+  if (outcome === "aborted") await raiseAtOnce(session, next, number);
   return outcome;
 }
 
 /** Those that do not answer are raised by whoever meets them. */
-async function raiseAtOnce(session: Session, document: TopologyDocument): Promise<void> {
-  const number = highestFence(document);
+async function raiseAtOnce(session: Session, document: TopologyDocument, number: number): Promise<void> {
   const raised = allNodes(document).filter(({ name }) => document.fences[name] === number);
   await Promise.all(raised.map((node) => raiseFence(session, node, number).catch(unreachable)));
 }

@@ -51,6 +51,36 @@ export interface ManyPulled<Key> {
 
 const NO_TEXT = Buffer.alloc(0);
 
+/** How a placeholder is put at B, and its CAS learned. */
+interface Placing {
+  /** Commands of one key. */
+  readonly perKey: number;
+  readonly put: (key: string, out: Command[]) => void;
+  /** From the replies to a key's commands, which begin at `at`. Undefined: something else stands there, or it did not store. */
+  readonly tokenOf: (replies: readonly Reply[], at: number) => string | undefined;
+}
+
+const PLACEHOLDER = { mode: "E", flags: PLACEHOLDER_FLAGS, ttl: PLACEHOLDER_TTL_S, returnCas: true } as const;
+
+/** Where B evicts. */
+const AT_ONCE: Placing = {
+  perKey: 1,
+  put: (key, out) => void out.push(metaSet(key, NO_TEXT, PLACEHOLDER, true)),
+  tokenOf: (replies, at) => (replies[at]!.status === "HD" ? replies[at]!.cas : undefined),
+};
+
+/** At any server. */
+const BY_LOOK: Placing = {
+  perKey: 2,
+  put: (key, out) =>
+    void out.push(classicAdd(key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, NO_TEXT, true), metaGet(key, "f c s", true)),
+  tokenOf: (replies, at) => {
+    const look = replies[at + 1]!;
+    const ours = isStored(replies[at]!) && look.flags === PLACEHOLDER_FLAGS && look.size === 0;
+    return ours ? look.cas : undefined;
+  },
+};
+
 /** A key whose place at B is held. */
 interface Held<Key> {
   readonly key: Key;
@@ -104,7 +134,7 @@ class Pull<Key extends PullKey> {
   /** @param evicts what `target` does for want of memory */
   async run(keys: readonly Key[], evicts: boolean): Promise<ManyPulled<Key>> {
     const text = keys.filter((key) => isTextKey(key.key) || this.#leave(key)); // a binary key is filled by `ms`
-    const held = await (evicts ? this.#reserveAtOnce(text) : this.#reserve(text));
+    const held = await this.#reserve(text, evicts ? AT_ONCE : BY_LOOK);
     const found = await this.#read(held);
     await this.#record(found);
     const filled = await this.#fill(found);
@@ -118,45 +148,19 @@ class Pull<Key extends PullKey> {
     return false;
   }
 
-  /** Step 1, at a server that evicts. */
-  async #reserveAtOnce(keys: readonly Key[]): Promise<Held<Key>[]> {
+  /** Step 1. */
+  async #reserve(keys: readonly Key[], { perKey, put, tokenOf }: Placing): Promise<Held<Key>[]> {
     const held: Held<Key>[] = [];
     const connections: ConnectionRef[] = [];
-    const options = { mode: "E", flags: PLACEHOLDER_FLAGS, ttl: PLACEHOLDER_TTL_S, returnCas: true } as const;
-    const commands = (key: Key, out: Command[]) => void out.push(metaSet(key.key, NO_TEXT, options, true));
     const answered = (part: readonly Key[], { replies, connection }: Exchanged) => {
       connections.push(connection);
       for (let i = 0; i < part.length; i++) {
-        const { status, cas } = replies[i]!;
-        if (status === "HD" && cas !== undefined) held.push({ key: part[i]!, token: cas, copy: undefined });
+        const token = tokenOf(replies, perKey * i);
+        if (token !== undefined) held.push({ key: part[i]!, token, copy: undefined });
         else this.#leave(part[i]!);
       }
     };
-    await this.#exchange(this.#target, keys, 1, commands, answered, undefined);
-    this.#atTarget = sameConnection(connections);
-    return held;
-  }
-
-  /** Step 1, at any server. */
-  async #reserve(keys: readonly Key[]): Promise<Held<Key>[]> {
-    const held: Held<Key>[] = [];
-    const connections: ConnectionRef[] = [];
-    const commands = (key: Key, out: Command[]) => {
-      out.push(
-        classicAdd(key.key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL_S, NO_TEXT, true),
-        metaGet(key.key, "f c s", true),
-      );
-    };
-    const answered = (part: readonly Key[], { replies, connection }: Exchanged) => {
-      connections.push(connection);
-      for (let i = 0; i < part.length; i++) {
-        const look = replies[2 * i + 1]!;
-        const ours = isStored(replies[2 * i]!) && look.flags === PLACEHOLDER_FLAGS && look.size === 0;
-        if (ours) held.push({ key: part[i]!, token: look.cas!, copy: undefined });
-        else this.#leave(part[i]!);
-      }
-    };
-    await this.#exchange(this.#target, keys, 2, commands, answered, undefined);
+    await this.#exchange(this.#target, keys, perKey, ({ key }, out) => put(key, out), answered, undefined);
     this.#atTarget = sameConnection(connections);
     return held;
   }

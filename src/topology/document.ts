@@ -106,12 +106,12 @@ const FENCE_STEP = 2 ** 20;
  * @param random in [0, 1)
  */
 export function newFenceNumber(document: TopologyDocument, random: number): number {
-  return Math.max(document.epoch, highestFence(document)) + 1 + Math.floor(random * FENCE_STEP);
+  return highestFence(document) + 1 + Math.floor(random * FENCE_STEP);
 }
 
-/** In F: the number that it raises. */
-export function highestFence({ fences }: TopologyDocument): number {
-  return Math.max(0, ...Object.values(fences));
+/** No server has a fence above this. In F it is the number that F raises. */
+export function highestFence({ epoch, fences }: TopologyDocument): number {
+  return Math.max(epoch, ...Object.values(fences));
 }
 
 /** @throws RingshiftError UNSUPPORTED_DOCUMENT */
