@@ -61,6 +61,13 @@ export function newPending(
 /** What `Pending.replies` begins as. Never pushed to: the first reply makes an array, so that a lone one has no room for seventeen. */
 export const NO_REPLIES: Reply[] = [];
 
+/** What a submit settles with, as a promise. @throws ExchangeError */
+export function settled(submit: (settle: Settle) => void): Promise<Exchanged> {
+  return new Promise((resolve, reject) => {
+    submit((failure, result) => (failure === undefined ? resolve(result!) : reject(failure)));
+  });
+}
+
 /** What commands take on the wire. */
 export function bytesOf(commands: readonly Command[]): number {
   let bytes = 0;

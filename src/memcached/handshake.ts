@@ -7,7 +7,7 @@
 import { RingshiftError } from "../errors.ts";
 import { authCommand } from "./access.ts";
 import type { Command, Exchanged } from "./exchange.ts";
-import { newFlush, newPending, type Settle } from "./flush.ts";
+import { newFlush, newPending, type Settle, settled } from "./flush.ts";
 import type { Carrier, FirstWords, Handshake, LinkOptions } from "./link-options.ts";
 
 /** Authentication first, where there is one, then what the options want. */
@@ -45,11 +45,18 @@ export function greet(
   connection.write(newFlush([newPending(next.commands, undefined, settle)], undefined));
 }
 
-/** Past the queue, over a connection that nobody else uses yet. */
-export function firstWordsOver(connection: Carrier, fence: Command | undefined): FirstWords {
-  return (commands) =>
-    new Promise((resolve, reject) => {
-      const settle: Settle = (failure, result) => (failure === undefined ? resolve(result!) : reject(failure));
-      connection.write(newFlush([newPending(commands, undefined, settle)], fence));
-    });
+/**
+ * A probe, then what has to be done before the server serves again; past the queue, over a connection that nobody else uses yet.
+ * @param onRejoin asked when the probe is answered
+ * @throws what the probe or `onRejoin` failed with
+ */
+export async function readmit(
+  connection: Carrier,
+  fence: Command | undefined,
+  onRejoin: () => ((exchange: FirstWords) => Promise<void>) | undefined,
+): Promise<void> {
+  const exchange: FirstWords = (commands) =>
+    settled((settle) => connection.write(newFlush([newPending(commands, undefined, settle)], fence)));
+  await exchange([]);
+  await onRejoin()?.(exchange);
 }

@@ -30,10 +30,11 @@ import {
   type Pending,
   packFlush,
   type Settle,
+  settled,
   sift,
 } from "./flush.ts";
 import type { ConnectionHooks, ConnectionTarget } from "./flush-carrier.ts";
-import { firstWordsOver, greet, handshakesOf } from "./handshake.ts";
+import { greet, handshakesOf, readmit } from "./handshake.ts";
 import type { Carrier, LinkOptions, NodeLink } from "./link-options.ts";
 import { refuseInBatches } from "./refuse-in-batches.ts";
 import { Standing } from "./standing.ts";
@@ -157,11 +158,7 @@ export class Link implements NodeLink {
 
   /** `submit` as a promise. @throws ExchangeError */
   exchange(commands: readonly Command[], on?: ConnectionRef, mayFlush?: () => boolean): Promise<Exchanged> {
-    return new Promise((resolve, reject) => {
-      const settle: Settle = (failure, result) =>
-        failure === undefined ? resolve(result as Exchanged) : reject(failure);
-      this.submit(commands, on, settle, mayFlush);
-    });
+    return settled((settle) => this.submit(commands, on, settle, mayFlush));
   }
 
   /** What is queued fails CLOSED, what is in flight is answered or times out; resolves when the socket is gone. */
@@ -233,21 +230,16 @@ export class Link implements NodeLink {
       this.#onReady(connection);
       return;
     }
-    const exchange = firstWordsOver(connection, this.#fence);
     const stands = () => this.#state.kind === "opening" && this.#state.connection === connection;
-    exchange([])
-      .then(() => (this.#standing.suspect ? this.#options.health?.onRejoin?.(exchange) : undefined))
-      .then(
-        () => {
-          if (!stands()) return;
-          this.#standing.trust();
-          this.#onReady(connection);
-        },
-        (error: unknown) => {
-          if (stands())
-            connection.destroy(this.#unsent.error("NODE_DOWN", `not let in again: ${String(error)}`, error));
-        },
-      );
+    const rejoin = () => (this.#standing.suspect ? this.#options.health?.onRejoin : undefined);
+    const admitted = () => {
+      if (!stands()) return;
+      this.#standing.trust();
+      this.#onReady(connection);
+    };
+    readmit(connection, this.#fence, rejoin).then(admitted, (error: unknown) => {
+      if (stands()) connection.destroy(this.#unsent.error("NODE_DOWN", `not let in again: ${String(error)}`, error));
+    });
   }
 
   #onReady(connection: Carrier): void {
