@@ -15,9 +15,10 @@ export function registerReindex(program: Command): void {
       const report = await withAdmin(globals, (admin) => withProgress((onProgress) => admin.reindex(node, onProgress)));
       const { keys, strays } = report;
       if (globals.json) json(report);
-      else data([`Keys listed   ${count(keys)}`, ...strays.examples.map((key) => `    ${JSON.stringify(key)}`)]);
+      else
+        data([`Keys listed   ${count(keys)}`, ...strays.examples.map((key) => `    deleted: ${JSON.stringify(key)}`)]);
       if (strays.count > 0) {
-        warning(`${count(strays.count)} keys do not belong on ${node}: ringshift verify --full --fix deletes them`);
+        warning(`${count(strays.count)} keys on ${node} were another server's, never read, and are deleted`);
       }
       ok(`The index is complete for ${node}`);
     });

@@ -9,7 +9,7 @@
  * Idempotent and resumable at any set; any number of copiers at once do no harm. Memory: a few batches of values (gather.ts).
  */
 
-import { metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import { metaGet } from "../memcached/commands.ts";
 import type { Command, Exchanged } from "../memcached/exchange.ts";
 import { exchanges, settleAll } from "../protocol/exchanges.ts";
 import type { PullOptions } from "../protocol/pull.ts";
@@ -192,16 +192,15 @@ export class Copier {
     return looked;
   }
 
-  /** Those of one old owner's keys that it has. */
+  /** Those of one old owner's keys that it has anything under. */
   #stillThere(keys: readonly MovingKey[]): Promise<MovingKey[]> {
     const { source } = keys[0]!;
     return patiently(this.#session, this.#view, source, this.#options.signal, async () => {
       const there: MovingKey[] = [];
-      const commands = ({ key }: MovingKey, out: Command[]) => void out.push(metaGet(key, "f"));
+      const commands = ({ key }: MovingKey, out: Command[]) => void out.push(metaGet(key));
       const answered = (part: readonly MovingKey[], { replies }: Exchanged) => {
         for (let i = 0; i < part.length; i++) {
-          const { status, flags } = replies[i]!;
-          if (status !== "EN" && flags !== PLACEHOLDER_FLAGS) there.push(part[i]!);
+          if (replies[i]!.status !== "EN") there.push(part[i]!);
         }
       };
       const asked = { items: keys, perItem: 1, commands, answered, on: undefined };

@@ -59,13 +59,16 @@ async function purgeListed({ session, view, diff, nodes, empty }: Purging): Prom
   return purged;
 }
 
-/** A losing server's part of the index is not complete for sure. */
-async function indexHasGaps({ session, view, diff, dead }: Purging): Promise<boolean> {
+/**
+ * What the index lists is not complete for sure: a losing server's part of it, or that of a gaining one, which may hold what was written while Redis
+ * did not answer, and arrived when the server had lost the key.
+ */
+async function indexHasGaps({ session, view, diff, empty, dead }: Purging): Promise<boolean> {
   const { nodes, previousNodes, untrusted } = view.document;
-  const losing = new Set(diff.arcs.flatMap((arc) => (arc.moves ? [arc.fromNode] : [])));
-  if (untrusted.some((name) => losing.has(name))) return true;
+  const concerned = new Set(diff.arcs.flatMap((arc) => (arc.moves ? [arc.fromNode, arc.toNode] : [])));
+  if (untrusted.some((name) => concerned.has(name))) return true;
   for (const node of previousNodes ?? nodes) {
-    if (!losing.has(node.name) || dead.includes(node.name)) continue;
+    if (!concerned.has(node.name) || empty.has(node.name) || dead.includes(node.name)) continue;
     const asked = await ask(session, view, node, [metaGet(session.namespace.fenceKey)]);
     if (asked.fence?.number === undefined || asked.fence.unindexed) return true; // a fence that was lost has lost its ` u` too
   }

@@ -4,7 +4,7 @@
  *
  *   1  untrusted += NODE, its fence raised     from here on a crash leaves a server that migrations read by metadump
  *   2  ` u` off its fence, by CAS              who cannot record from now on puts it back
- *   3  metadump ─► keys it owns ─► their sets; the others are strays
+ *   3  metadump ─► keys it owns ─► their sets; the others are strays, and go: without its ` u` rule G would not look for them here
  *   4  untrusted -= NODE                       refused when Redis has failed over since 1
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
@@ -14,10 +14,12 @@ import { ourKeys } from "../protocol/our-keys.ts";
 import { Retry } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import { ask } from "../protocol/validate.ts";
+import type { View } from "../protocol/view.ts";
 import { type NodeRecord, nodeByName, successor } from "../topology/document.ts";
 import type { TopologyStore } from "../topology/store.ts";
 import { entriesByPoint } from "./entries.ts";
 import type { OnProgress } from "./progress.ts";
+import { purgeKeys } from "./purge.ts";
 import { persist, requireStable } from "./ready.ts";
 import { refence } from "./refence.ts";
 
@@ -30,7 +32,7 @@ export interface ReindexReport {
   readonly node: string;
   /** Keys listed; most of them had been. */
   readonly keys: number;
-  /** Keys that the server holds but does not own: `verify --full --fix` deletes them. */
+  /** Keys that the server held but does not own; deleted. */
   readonly strays: { readonly count: number; readonly examples: readonly string[] };
 }
 
@@ -87,17 +89,26 @@ async function listAll(session: Session, store: TopologyStore, node: NodeRecord)
 }
 
 async function listOnce(session: Session, store: TopologyStore, node: NodeRecord) {
-  const strays: string[] = [];
-  let [keys, strayCount] = [0, 0];
+  const examples: string[] = [];
+  let [keys, count] = [0, 0];
   for await (const batch of ourKeys(session, node, BATCH_KEYS)) {
     const { view } = session;
     const owned = batch.filter((key) => view.owner(view.hashOf(key)).index === node.index);
     keys += owned.length;
-    strayCount += batch.length - owned.length;
-    for (const key of batch) if (strays.length < EXAMPLES && !owned.includes(key)) strays.push(key);
     await record(session, store, owned);
+    if (owned.length === batch.length) continue;
+    const strays = batch.filter((key) => view.owner(view.hashOf(key)).index !== node.index);
+    count += strays.length;
+    examples.push(...strays.slice(0, EXAMPLES - examples.length));
+    await persist(session, (present) => purgeStrays(session, present, node, strays));
   }
-  return { keys, strays: { count: strayCount, examples: strays } };
+  return { keys, strays: { count, examples } };
+}
+
+/** @throws Retry; RingshiftError MIGRATION_RUNNING when the ring changes meanwhile */
+function purgeStrays(session: Session, view: View, node: NodeRecord, keys: readonly string[]): Promise<number> {
+  requireStable(view.document);
+  return purgeKeys(session, view, node, keys);
 }
 
 /** Lists the keys under the points that own them. @throws RingshiftError MIGRATION_RUNNING when the ring changes meanwhile */

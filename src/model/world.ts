@@ -1,10 +1,10 @@
 /** Everything of one run that is not a process: servers, Redis, the history, and who is to be told when the document changes. */
 
 import { classicSet, metaSet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
-import { formatFence } from "../memcached/fence.ts";
+import { formatFence, parseFence } from "../memcached/fence.ts";
 import { View } from "../protocol/view.ts";
 import { keyHash } from "../ring/index.ts";
-import { DOCUMENT_VERSION, type TopologyDocument } from "../topology/document.ts";
+import { allNodes, DOCUMENT_VERSION, type TopologyDocument } from "../topology/document.ts";
 import { type Namespace, namespaceOf } from "../topology/namespace.ts";
 import { Ambushes } from "./ambush.ts";
 import { drawFeatures, type Features } from "./features.ts";
@@ -202,6 +202,8 @@ export class World {
   }
 
   #announced(document: TopologyDocument): void {
+    if (document.epoch < this.#newest.document.epoch && document.runId === this.redis.runId)
+      this.#goneOnWithout(document);
     if (document.epoch > this.#newest.document.epoch) {
       this.#newest = new View(document, document.runId, 0);
       if (document.phase === "S" && document.settling) this.count("migrations");
@@ -209,6 +211,24 @@ export class World {
     for (const process of this.processes) process.announced();
     for (const waiting of [...this.#waiting]) waiting();
     this.onPublication();
+  }
+
+  /**
+   * The document is confirmed, and newer ones are void. If every fence that would have shown them is gone, so is what stands on servers that nobody knows
+   * any more; else nothing is lost by rights.
+   */
+  #goneOnWithout(document: TopologyDocument): void {
+    const known = new Set(allNodes(document).map(({ name }) => name));
+    const shown = [...known].some((name) => {
+      const fence = this.server(name).items.get(this.namespace.fenceKey);
+      return (parseFence(fence?.value.toString("latin1") ?? "").number ?? 0) > (document.fences[name] ?? 0);
+    });
+    if (!shown) {
+      for (const server of this.servers.values()) {
+        if (!known.has(server.name)) for (const [key, item] of server.items) this.lost(server.name, key, item);
+      }
+    }
+    this.#newest = new View(document, document.runId, 0);
   }
 
   #firstDocument(): TopologyDocument {

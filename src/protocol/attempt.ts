@@ -20,14 +20,15 @@ export async function arrive(session: Session, route: Route): Promise<void> {
   if (route.kind === "dual") await pullOne(session, route);
 }
 
-/** Sends a write. @throws Retry, Ambiguous */
+/** Sends a write. @param fresh as `tell` has it. @throws Retry, Ambiguous */
 export async function write(
   session: Session,
   route: Route,
   commands: readonly Command[],
   on?: ConnectionRef,
+  fresh?: boolean,
 ): Promise<Exchanged> {
-  const exchanged = await tell(session, route.view, route.node, commands, on);
+  const exchanged = await tell(session, route.view, route.node, commands, on, fresh);
   await requireAccepted(session, route, exchanged, true);
   return exchanged;
 }

@@ -10,7 +10,7 @@
  *   5                                       md C<cas>: HD or NF
  *
  * The steps, their order and their commands are those of pull.ts, and so are the reasons. A key with any other answer (a value, or somebody's
- * placeholder, at B; a fill that did not store; another CAS at A) is `left` to `pull`, which knows what to do. What this is for: a step of all
+ * placeholder, at B; a placeholder, or another CAS, at A; a fill that did not store) is `left` to `pull`, which knows what to do. What this is for: a step of all
  * keys is as few full exchanges as hold it, all under way at once, and a key costs four commands and no object but one. By `pull` the same keys
  * take the copier twice the time (docs/performance.md).
  *
@@ -165,11 +165,12 @@ class Pull<Key extends PullKey> {
     return held;
   }
 
-  /** Step 2; the places of keys that A has not are given back. */
+  /** Step 2; the places of keys that A has not are given back, and of those that it has a placeholder of. */
   async #read(held: readonly Held<Key>[]): Promise<Held<Key>[]> {
     const connections: ConnectionRef[] = [];
     const found: Held<Key>[] = [];
     const missed: Held<Key>[] = [];
+    const places: Held<Key>[] = [];
     this.#readAt = this.#session.clock.now();
     const commands = ({ key }: Held<Key>, out: Command[]) => void out.push(metaGet(key.key, "v t f c", true));
     const answered = (part: readonly Held<Key>[], { replies, connection }: Exchanged) => {
@@ -177,22 +178,23 @@ class Pull<Key extends PullKey> {
       for (let i = 0; i < part.length; i++) {
         const reply = replies[i]!;
         const one = part[i]!;
-        if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) {
-          missed.push(one);
-          continue;
+        if (reply.status !== "VA") missed.push(one);
+        else if (reply.flags === PLACEHOLDER_FLAGS) places.push(one);
+        else {
+          one.copy = reply;
+          this.#bytes += reply.value!.length;
+          found.push(one);
         }
-        one.copy = reply;
-        this.#bytes += reply.value!.length;
-        found.push(one);
       }
     };
     await this.#exchange(this.#source, held, 1, commands, answered, undefined);
     this.#atSource = sameConnection(connections);
     await this.#giveBack(missed);
+    await this.#giveBack(places, false);
     return found;
   }
 
-  /** @param nowhere the key is at neither server then; else it is left */
+  /** @param nowhere the keys are at neither server then; else they are left */
   async #giveBack(held: readonly Held<Key>[], nowhere = true): Promise<void> {
     const commands = ({ key, token }: Held<Key>, out: Command[]) =>
       void out.push(metaDelete(key.key, { cas: token }, true));

@@ -148,7 +148,10 @@ async function dropRefused(crossing: Crossing, jobs: readonly Job[]): Promise<vo
   crossing.session.counters.dropped += jobs.filter((job) => job.result === "dropped").length;
 }
 
-/** Step 2. A placeholder at A is a miss. */
+/**
+ * Step 2. A placeholder at A is a miss, and goes: a lease there could be filled by what its holder has sent already, and the value would stand there
+ * until A has the key again.
+ */
 async function readSource(crossing: Crossing, jobs: readonly Job[]): Promise<void> {
   const { session, view, source } = crossing;
   for (const part of parts(jobs, () => 1)) {
@@ -166,6 +169,12 @@ async function readSource(crossing: Crossing, jobs: readonly Job[]): Promise<voi
       job.copy = reply.status === "VA" && reply.flags !== PLACEHOLDER_FLAGS ? reply : undefined;
       job.copyConnection = result.connection;
     });
+    const places = part.flatMap(({ key }, i) => {
+      const { flags, cas } = result.replies[i]!;
+      return flags === PLACEHOLDER_FLAGS ? [metaDelete(key, { cas: cas! })] : [];
+    });
+    if (places.length === 0) continue;
+    await requireFence(session, view, source, await ask(session, view, source, places, result.connection));
   }
 }
 

@@ -13,7 +13,7 @@ import { Retry } from "./outcome.ts";
 import { pullForRead } from "./pull-one.ts";
 import { sawForeign, waitForOthers } from "./reserve.ts";
 import type { Session } from "./session.ts";
-import { ask, requireAccepted, requireFence } from "./validate.ts";
+import { ask, requireAccepted, requireFence, requireOwner } from "./validate.ts";
 import type { Route } from "./view.ts";
 
 const MAX_ROUNDS = 200;
@@ -74,7 +74,7 @@ async function readDual(
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const beganAt = clock.now();
     const first = await ask(session, view, node, [metaGet(key, flags)]);
-    await requireFence(session, view, node, first);
+    await requireOwner(session, route, first);
     const seen = first.replies[0]!;
     if (isValue(seen)) return hit(seen, first);
 
@@ -103,7 +103,7 @@ async function readThird(
   onLease?: () => void,
 ): Promise<Found | undefined | "changed"> {
   const third = await ask(session, route.view, route.node, [metaGet(route.key, flags)]);
-  await requireFence(session, route.view, route.node, third);
+  await requireOwner(session, route, third);
   const reply = third.replies[0]!;
   if (reply.flags !== PLACEHOLDER_FLAGS) return hit(reply, third);
   if (standsAsMiss(route, reply)) {

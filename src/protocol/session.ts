@@ -2,7 +2,7 @@
  * A session: one process' part in the protocol. It holds the current view, reads and adopts documents, and knows which of its own
  * operations are still under way under older ones.
  *
- *   announcement, poll, changed id ─► look() ─► newer? adopt it   older? put ours back   same? confirmed again
+ *   announcement, poll, changed id ─► look() ─► newer? adopt it   older? put ours back, or ours is void   same? confirmed again
  *
  * Clients, the copier and the coordinator all work through a session, so the rules are written once.
  */
@@ -15,7 +15,8 @@ import type { Namespace } from "../topology/namespace.ts";
 import type { Snapshot, TopologyStore } from "../topology/store.ts";
 import type { Clock } from "./clock.ts";
 import { Coalesced } from "./coalesced.ts";
-import { prepareRings, View } from "./view.ts";
+import { UnderWay } from "./under-way.ts";
+import { prepareRings, type Route, View } from "./view.ts";
 
 /** Rule T: a document has to have been confirmed this recently when a flush is sent. */
 export const GATE_MS = 2_000;
@@ -74,12 +75,7 @@ export class Session {
   #view: View;
   #refusal: RingshiftError | undefined;
   #redisFailedAt = Number.NEGATIVE_INFINITY;
-  /** Older views under which attempts are still under way. */
-  readonly #draining = new Set<View>();
-  /** Until when (ms) what operations of an epoch have left on servers or on the wire may still act. */
-  readonly #lingering = new Map<number, number>();
-  #drained: Promise<void> | undefined;
-  #resolveDrained: (() => void) | undefined;
+  readonly #underWay: UnderWay;
   readonly #looks: Coalesced<View>;
 
   constructor(parts: SessionParts, view: View) {
@@ -91,6 +87,7 @@ export class Session {
     this.limits = parts.limits;
     this.whenIndexDown = parts.whenIndexDown ?? "mark";
     this.#view = view;
+    this.#underWay = new UnderWay(parts.clock, () => this.onDrained(this.acknowledged));
     this.#looks = new Coalesced(() => this.#read());
   }
 
@@ -111,6 +108,14 @@ export class Session {
   /** Redis has shown this view to be the present one within the gate's time: what is put on servers for others to find is put now. */
   isFresh(view: View): boolean {
     return view.unfenced || this.clock.now() - view.confirmedAt < GATE_MS;
+  }
+
+  /**
+   * Rule V: the fence of a server that joins shows nothing to those who have not heard of it. While Redis does not show the document, it may have
+   * forgotten it, and they may have confirmed the one before.
+   */
+  needsOldFence({ view, node }: Route): boolean {
+    return (view.joining?.has(node.name) ?? false) && !this.isFresh(view);
   }
 
   /** True shortly after a failed call: a recording need not wait for another one to fail. */
@@ -167,19 +172,12 @@ export class Session {
 
   leave(view: View): void {
     view.inFlight--;
-    if (view.inFlight === 0 && this.#draining.delete(view)) this.#checkDrained();
+    if (view.inFlight === 0) this.#underWay.ended(view);
   }
 
   /** The newest epoch such that nothing that began under an older one is under way. */
   get acknowledged(): number {
-    let epoch = this.#view.document.epoch;
-    for (const view of this.#draining) epoch = Math.min(epoch, view.document.epoch);
-    const now = this.clock.now();
-    for (const [left, until] of this.#lingering) {
-      if (until > now) epoch = Math.min(epoch, left);
-      else this.#lingering.delete(left);
-    }
-    return epoch;
+    return this.#underWay.acknowledged(this.#view.document.epoch);
   }
 
   /**
@@ -187,17 +185,20 @@ export class Session {
    * its socket), and a pull that was given up leaves a placeholder behind.
    */
   linger(view: View, ms: number): void {
-    const { epoch } = view.document;
-    this.#lingering.set(epoch, Math.max(this.#lingering.get(epoch) ?? 0, this.clock.now() + ms));
+    this.#underWay.linger(view, ms);
   }
 
   /** Resolves when nothing that began under an older view is under way; undefined when that is so now. */
   drained(): Promise<void> | undefined {
-    if (this.#draining.size === 0) return undefined;
-    this.#drained ??= new Promise((resolve) => {
-      this.#resolveDrained = resolve;
-    });
-    return this.#drained;
+    return this.#underWay.drained();
+  }
+
+  /**
+   * Whether this session's document, newer than Redis', is void: it was published in an earlier run of Redis, and in the present one the older
+   * document has been confirmed. Then no server showed ours by its fence, and the others have gone on without it.
+   */
+  isVoid({ document, runId }: Snapshot): boolean {
+    return document?.runId === runId && this.#view.document.runId !== runId;
   }
 
   async #read(): Promise<View> {
@@ -223,6 +224,7 @@ export class Session {
       return own;
     }
     if (document === null || document.epoch < own.document.epoch) {
+      if (this.isVoid(snapshot)) return this.#seenVoid(snapshot, own);
       await this.#putBack(document?.id ?? null, runId, askedAt);
       if (document !== null) return new View(document, runId, askedAt);
       const present = await this.store.read(); // ours, or what somebody else has put back
@@ -257,23 +259,34 @@ export class Session {
     own.redisRunId = runId;
   }
 
-  #adopt(view: View): void {
-    const before = this.#view;
-    if (view.document.epoch < before.document.epoch) return; // another look was faster
-    this.recorder.viewChanged(before, view);
-    this.#view = view;
-    if (before.inFlight > 0) this.#draining.add(before);
-    before.supersede();
-    this.onView(view, before);
-    this.#checkDrained();
+  /** A look may be older than the document that this session has adopted meanwhile: so Redis is asked once more. */
+  async #seenVoid({ document }: Snapshot, own: View): Promise<View> {
+    const askedAt = this.clock.now();
+    const again = await this.store.read();
+    if (again.document?.id !== document?.id || !this.isVoid(again) || this.#view !== own) {
+      return this.#seen(again, askedAt);
+    }
+    const view = new View(again.document!, again.runId, askedAt);
+    const before = view.document.epoch - 1;
+    this.#underWay.hold(before);
+    this.#replace(view, before);
+    return view;
   }
 
-  #checkDrained(): void {
-    if (this.#draining.size === 0) {
-      this.#resolveDrained?.();
-      this.#resolveDrained = undefined;
-      this.#drained = undefined;
-    }
-    this.onDrained(this.acknowledged);
+  #adopt(view: View): void {
+    const { epoch } = this.#view.document;
+    if (view.document.epoch < epoch) return; // another look was faster
+    this.#replace(view, epoch);
+  }
+
+  /** @param acknowledged the epoch that can be acknowledged until what is under way has ended */
+  #replace(view: View, acknowledged: number): void {
+    const before = this.#view;
+    this.recorder.viewChanged(before, view);
+    this.#view = view;
+    this.#underWay.left(before, acknowledged);
+    before.supersede();
+    this.onView(view, before);
+    this.#underWay.check();
   }
 }

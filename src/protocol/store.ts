@@ -26,7 +26,10 @@ export function blockOf(item: Item): string | Buffer {
   return item.text ?? item.data;
 }
 
-/** A storing command: the key is in the index before it goes, or the server's fence is marked in the same flush. */
+/**
+ * A storing command: the key is in the index before it goes, or the server's fence is marked in the same flush. What stores where nothing is goes while the
+ * document is fresh, also when its process was stopped since (mutate.ts, `place`).
+ */
 export async function store(
   session: Session,
   route: Route,
@@ -38,24 +41,31 @@ export async function store(
   const command = how.classic
     ? classicCas(route.key, item.flags, item.exptime, how.cas!, item.data)
     : metaSet(route.key, blockOf(item), { flags: item.flags, ttl: item.exptime, ...how });
+  const fresh = how.mode === "E";
   if (route.view.unfenced) return (await write(session, route, [command], on)).replies[0]!;
   const recorded = session.recorder.knows(route.key, route.hash)
     ? "recorded"
     : await session.recorder.record(session, route.view, route.key, route.hash, route.point);
-  if (recorded === "recorded") return (await write(session, route, [command], on)).replies[0]!;
+  if (recorded === "recorded") return (await write(session, route, [command], on, fresh)).replies[0]!;
   if (session.whenIndexDown === "reject") throw indexDown();
   if (route.moving) throw new Retry(); // D, and Redis is down: the copier could not learn of the key
-  return storeMarked(session, route, command, on);
+  return storeMarked(session, route, command, on, fresh);
 }
 
 /**
  * Redis is down: the fence item gets a ` u` in the same flush, before the write. A mark that stands *after* the write covers it, whoever put
  * it (a reindex lists the keys after it has taken the mark away), so one that is known is not put again: the item would grow with every write.
  */
-async function storeMarked(session: Session, route: Route, command: Command, on?: ConnectionRef): Promise<Reply> {
+async function storeMarked(
+  session: Session,
+  route: Route,
+  command: Command,
+  on: ConnectionRef | undefined,
+  fresh: boolean,
+): Promise<Reply> {
   const { name } = route.node;
   const mark = session.marked.has(name) ? [] : [classicAppend(session.namespace.fenceKey, UNINDEXED_SUFFIX)];
-  const exchanged = await write(session, route, [...mark, command], on);
+  const exchanged = await write(session, route, [...mark, command], on, fresh);
   if (exchanged.fence?.unindexed) {
     session.marked.add(name);
     return exchanged.replies[mark.length]!;

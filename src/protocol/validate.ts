@@ -2,7 +2,7 @@
  * Rule V, validate after (docs/protocol.md): every flush ends with a get of the server's fence, on the same connection. What the fence
  * shows decides whether the replies before it count.
  *
- *   fence = document's        accepted
+ *   fence = document's        accepted; at a server that joins, while Redis is away: if the old owner's fence is the document's too
  *   fence newer               nothing on a moving key; a key that kept its owner through every epoch since is accepted after all
  *   fence missing or lower    Redis is asked, by a read that begins after the replies arrived
  *   no answer                 (exchange.ts: reads are retried, writes are ambiguous)
@@ -12,6 +12,7 @@ import { metaGet } from "../memcached/commands.ts";
 import type { Command, ConnectionRef, Exchanged } from "../memcached/exchange.ts";
 import { ExchangeError } from "../memcached/transport.ts";
 import type { NodeRecord } from "../topology/document.ts";
+import { Coalesced } from "./coalesced.ts";
 import { Ambiguous, Retry } from "./outcome.ts";
 import { plantQuietly } from "./plant.ts";
 import type { Session } from "./session.ts";
@@ -29,15 +30,20 @@ export function ask(
   return send(session, view, node, commands, on, false);
 }
 
-/** Sends a caller's write. @throws Retry when nothing of it was sent, Ambiguous when it may have run */
+/**
+ * Sends a caller's write.
+ * @param fresh only while Redis has shown the view lately: not through the gate that is open because Redis does not answer
+ * @throws Retry when nothing of it was sent, Ambiguous when it may have run
+ */
 export function tell(
   session: Session,
   view: View,
   node: NodeRecord,
   commands: readonly Command[],
   on?: ConnectionRef,
+  fresh = false,
 ): Promise<Exchanged> {
-  return send(session, view, node, commands, on, true);
+  return send(session, view, node, commands, on, true, fresh);
 }
 
 async function send(
@@ -47,9 +53,11 @@ async function send(
   commands: readonly Command[],
   on: ConnectionRef | undefined,
   write: boolean,
+  fresh = false,
 ): Promise<Exchanged> {
+  const mayFlush = () => session.gateOpen(view) && (!fresh || session.isFresh(view));
   try {
-    return await session.transport.exchange(node, commands, on, () => session.gateOpen(view));
+    return await session.transport.exchange(node, commands, on, mayFlush);
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
     if (error.sent && (write || commands.some(acts))) session.linger(view, HOLD_OFF_MS);
@@ -72,7 +80,10 @@ export function unanswered(failure: ExchangeError, write: boolean): Retry | Ambi
   return failure.sent && write ? new Ambiguous(failure.error) : new Retry(failure.error);
 }
 
-/** The short form of V: the fence is the document's, so the replies count. False: ask `accepted`. */
+/**
+ * The short form of V: the fence is the document's, so the replies count. False: ask `accepted`. Enough by itself where no careful route (view.ts)
+ * leads: at a server that joins Redis may have to be asked for too.
+ */
 export function fenceStands(route: Route, result: Exchanged): boolean {
   const { view, node } = route;
   if (view.unfenced) return true;
@@ -82,7 +93,7 @@ export function fenceStands(route: Route, result: Exchanged): boolean {
 
 /** Rule V for replies of the server that answers for the key. */
 export async function accepted(session: Session, route: Route, result: Exchanged): Promise<boolean> {
-  if (fenceStands(route, result)) return true;
+  if (fenceStands(route, result)) return !session.needsOldFence(route) || oldFenceStands(session, route);
   const { view, node } = route;
   const number = result.fence?.number;
   const missingOrLower = isMissingOrLower(view, node, number);
@@ -104,7 +115,7 @@ export async function requireAccepted(
   result: Exchanged,
   write: boolean,
 ): Promise<void> {
-  let ok = fenceStands(route, result);
+  let ok = fenceStands(route, result) && !session.needsOldFence(route);
   if (!ok) {
     try {
       ok = await accepted(session, route, result);
@@ -122,8 +133,10 @@ export async function requireAccepted(
 }
 
 /** Also where the fence is newer and Redis does not show its document. */
-function doubt({ view, doubted }: Session, { node }: Route, { fence }: Exchanged): void {
-  if (fence === undefined || fence.number !== view.document.fences[node.name]) doubted.add(node.name);
+function doubt(session: Session, route: Route, { fence }: Exchanged): void {
+  const { name } = route.node;
+  const stands = fence !== undefined && fence.number === session.view.document.fences[name];
+  if (!stands || session.needsOldFence(route)) session.doubted.add(name);
 }
 
 function isMissingOrLower({ document }: View, { name }: NodeRecord, number: number | undefined): boolean {
@@ -147,6 +160,38 @@ export async function requireFence(session: Session, view: View, node: NodeRecor
   if (number !== undefined && number === expected) return;
   if (isMissingOrLower(view, node, number)) await plantQuietly(session, node);
   throw new Retry();
+}
+
+/** As `requireFence` at the new owner, where the replies are the answer. @throws Retry */
+export async function requireOwner(session: Session, route: Route, result: Exchanged): Promise<void> {
+  await requireFence(session, route.view, route.node, result);
+  if (session.needsOldFence(route) && !(await oldFenceStands(session, route))) throw new Retry();
+}
+
+/** Looks at old owners' fences that are under way, by name. */
+const looks = new WeakMap<View, Map<string, Coalesced<boolean>>>();
+
+/**
+ * The key's old owner shows the document's fence, by a look that begins now. Whoever goes by the ring before cannot have had an answer there that
+ * counts until then. Those who ask at one time share the look.
+ */
+function oldFenceStands(session: Session, { view, source, hash }: Route): Promise<boolean> {
+  const ofView = looks.get(view) ?? new Map<string, Coalesced<boolean>>();
+  looks.set(view, ofView);
+  const old = source ?? view.previousOwner(hash);
+  const look = ofView.get(old.name) ?? new Coalesced(() => showsFence(session, view, old));
+  ofView.set(old.name, look);
+  return look.run();
+}
+
+async function showsFence(session: Session, view: View, node: NodeRecord): Promise<boolean> {
+  try {
+    const { fence } = await ask(session, view, node, [metaGet(session.namespace.fenceKey)]);
+    return fence !== undefined && fence.number === view.document.fences[node.name];
+  } catch (error) {
+    if (error instanceof Retry) return false;
+    throw error;
+  }
 }
 
 /** What the document that Redis has now says of replies with this fence number. */

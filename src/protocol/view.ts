@@ -51,6 +51,8 @@ export class View {
   #supersede!: () => void;
   /** Indexes of nodes that are declared dead while keys move to them: all their keys wait for a ring without them (give-up.ts). */
   readonly #givenUp: ReadonlySet<number> | undefined;
+  /** In D and while settling: names of servers that the ring before did not have, so whoever has not heard of the change does not know them. */
+  readonly joining: ReadonlySet<string> | undefined;
   readonly #owners: readonly NodeRecord[];
   /** By name: the old ring's nodes. */
   readonly #previous: ReadonlyMap<string, NodeRecord> | undefined;
@@ -71,6 +73,7 @@ export class View {
     const before = document.previousNodes === null ? undefined : nodeRingOf(document.previousNodes, compat);
     this.diff = before && own.diffFrom(before);
     this.#previous = before?.byName;
+    this.joining = joiningServers(document);
     const givenUp = deadDestinations(this);
     if (givenUp.length > 0) this.#givenUp = new Set(givenUp.map((node) => node.index));
   }
@@ -153,6 +156,13 @@ export class View {
     if (this.#knownMoved.size >= MAX_KNOWN_MOVED) this.#knownMoved.clear();
     this.#knownMoved.add(key);
   }
+}
+
+function joiningServers({ phase, nodes, previousNodes }: TopologyDocument): ReadonlySet<string> | undefined {
+  if (previousNodes === null || phase === "F") return undefined;
+  const before = new Set(previousNodes.map(({ name }) => name));
+  const joining = nodes.filter(({ name }) => !before.has(name));
+  return joining.length === 0 ? undefined : new Set(joining.map(({ name }) => name));
 }
 
 /** The nodes that are declared dead while keys move to them, in phase D. */

@@ -40,3 +40,21 @@ test("strays at gaining servers go also when the index lists nothing: no old val
   await b.admin.apply({ kind: "remove-node", names: [b.servers[0]!.address] });
   expect(await b.wrong()).toEqual([]);
 });
+
+test("a stray on a server that is known for gaps goes before that server gains its key, whether or not the losing one is", async () => {
+  const b = await bench();
+  await b.fill(100);
+  const [leaving, ...staying] = b.servers;
+  const late = Array.from({ length: 60 }, (_, i) => `late:${i}`).filter(
+    (key) => b.client.locate(key).node === leaving!.address,
+  );
+  expect(late.length).toBeGreaterThan(0);
+  for (const { address } of staying) {
+    // what was sent while Redis did not answer, and arrived when the server had lost its keys
+    const sets = late.map((key) => `set ${key} 0 0 3\r\nold`);
+    await tellAll(address, [`append ${FENCE_KEY_PREFIX}default 0 0 2\r\n u`, ...sets]);
+  }
+  await b.admin.apply({ kind: "remove-node", names: [leaving!.address] });
+  expect((await b.client.getMulti(late)).size).toBe(0);
+  expect(await b.wrong()).toEqual([]);
+});

@@ -2,6 +2,8 @@
 import { expect, test } from "vitest";
 import { metaDelete } from "../../src/memcached/commands.ts";
 import type { Change } from "../../src/migration/change.ts";
+import { GATE_MS, type Session } from "../../src/protocol/session.ts";
+import type { NodeRecord, TopologyDocument } from "../../src/topology/document.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 import { RedisStore } from "../../src/topology/redis-store.ts";
 import { type Bench, bench, Died, dieAt, onEnd, until } from "./support.ts";
@@ -180,4 +182,63 @@ test("a server that has no fence when Redis comes back as another one: its keys 
       .catch(() => false),
   );
   expect((await b.wrong()).sort()).toEqual(onFirst.sort());
+});
+
+/** In D, with nothing copied yet; the document before D, and D. */
+async function inDual(b: Bench) {
+  const before = await b.admin.topology();
+  await expect(b.admin.apply(await adding(b), { onProgress: dieAt("copying") })).rejects.toThrow(Died);
+  const { session } = await b.session();
+  await until(() => b.client.topology().phase === "D");
+  return { before, d: session.view.document, session };
+}
+
+async function loseFence(session: Session, node: NodeRecord): Promise<void> {
+  const [deleted] = (await session.transport.exchange(node, [metaDelete(session.namespace.fenceKey)])).replies;
+  expect(deleted!.status).toBe("HD");
+}
+
+test("a D that Redis forgot is void once the document before it is confirmed: who still holds it goes by that one", async () => {
+  const b = await bench({ redis: { appendOnly: true } });
+  await b.fill(300);
+  const { before, d, session } = await inDual(b);
+  for (const node of d.previousNodes!) await loseFence(session, node);
+  await b.cluster.redis.restart();
+  const raw = new RedisStore(b.cluster.redis.url, namespaceOf(undefined));
+  onEnd(() => raw.close());
+  const { runId, document } = await raw.read();
+  expect(document!.id).toBe(d.id);
+  // as clients that have never heard of D, and find no fence that shows it, would have confirmed it
+  const untrusted = before.nodes.map(({ name }) => name);
+  const confirmed = { ...(before as TopologyDocument), id: "c".repeat(16), runId, untrusted, recovered: true };
+  expect(await raw.publish(d.id, confirmed)).toBe("published");
+
+  await until(() => b.client.topology().epoch === before.epoch && session.view.document.id === confirmed.id);
+  expect((await raw.read()).document!.id).toBe(confirmed.id);
+  expect(await b.wrong()).toEqual([]);
+  await b.admin.apply(await adding(b));
+  expect(await b.wrong()).toEqual([]);
+});
+
+test("in D, without Redis, a server that joins is believed while the key's old owner shows D too", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const { d, session } = await inDual(b);
+  const client = await b.open({ timeoutMs: 1_000 });
+  const moving = (from: NodeRecord) =>
+    [...b.expected.keys()].filter((key) => client.locate(key).movingFrom === from.name).slice(0, 5);
+  const [lost, stands] = d.previousNodes!;
+  expect(await b.wrong(client)).toEqual([]); // and all that moves is at its new owner
+  const { redis } = b.cluster;
+  await redis.kill("SIGSTOP");
+  onEnd(() => redis.kill("SIGCONT"));
+  await new Promise((resolve) => setTimeout(resolve, GATE_MS + 500));
+  for (const key of moving(lost!)) expect(await client.set(key, b.expected.get(key))).toBe(true);
+  await loseFence(session, lost!);
+
+  const reads = await Promise.allSettled(moving(lost!).map((key) => client.get(key)));
+  expect(reads.map(({ status }) => status)).toEqual(reads.map(() => "rejected"));
+  for (const key of moving(stands!)) expect(await client.get(key)).toEqual(b.expected.get(key));
+  await redis.kill("SIGCONT");
+  await until(() => b.wrong().then((wrong) => wrong.length === 0));
 });

@@ -27,7 +27,11 @@ const STATES: Readonly<Record<string, State>> = {
   nothing: { left: false },
   "a placeholder at the old owner": {
     atSource: (key) => classicAdd(key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL, text("")),
-    left: false,
+    left: true,
+  },
+  "a lease at the old owner": {
+    atSource: (key) => classicAdd(key, PLACEHOLDER_FLAGS, PLACEHOLDER_TTL, text("lease 0 0123456789abcdef")),
+    left: true,
   },
   "a value at both": {
     atSource: (key) => classicSet(key, 0, 0, text("old")),
@@ -107,7 +111,9 @@ test("leaves the servers and the index as the plain rule does, whatever stands w
   for (let i = 0; i < plain.length; i++) {
     const state = stateOf(2 * i);
     expect(byMany.get(many[i]!) ?? "absent", state).toBe(results[i]);
-    expect(await shown(many[i]!), state).toStrictEqual(await shown(plain[i]!));
+    const left = await shown(many[i]!);
+    expect(left, state).toStrictEqual(await shown(plain[i]!));
+    expect(left.before[0], `${state}: what is left at the old owner`).toBe("EN");
   }
 }, 60_000);
 

@@ -63,6 +63,8 @@ export function withoutRules(off: RulesOff, session: Session, process: SimProces
     // a pull that is said to be under way is waited for, not begun; reads still pull
     session.pulls.get = (key) => (process.reading.has(key) ? get.call(session.pulls, key) : Promise.resolve());
   }
+  if (off.has("w-joining")) session.needsOldFence = () => false;
+  if (off.has("w-void")) session.isVoid = () => false;
   if (off.has("nolinger")) session.linger = () => {};
   if (off.has("nodrain")) session.drained = () => undefined;
   if (off.has("w-prec") && process.isCaller) {
