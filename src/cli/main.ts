@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The program `ringshift`: runs one command and ends, whatever is left open. */
 import { CommanderError } from "commander";
+import { RingshiftError } from "../errors.ts";
 import { EXIT } from "./exit-codes.ts";
 import { fail } from "./failure.ts";
 import { handleSignals } from "./interrupt.ts";
@@ -18,9 +19,13 @@ async function run(words: readonly string[]): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return; // --help, --version
     // help in place of an answer, for a command that lacks its subcommand, has been printed
-    if (error instanceof CommanderError && error.code === "commander.help") process.exitCode = EXIT.USAGE;
-    else process.exitCode = fail(error, wantsJson(words));
+    const helped = error instanceof CommanderError && error.code === "commander.help";
+    process.exitCode = helped && !wantsJson(words) ? EXIT.USAGE : fail(helped ? noCommand() : error, wantsJson(words));
   }
+}
+
+function noCommand(): RingshiftError {
+  return new RingshiftError("INVALID_OPTION", "A command is missing: ringshift --help lists them.");
 }
 
 /** Resolves when what was written is with the system. */

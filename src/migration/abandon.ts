@@ -43,7 +43,7 @@ export async function markDead(session: Session, store: ChangeStore, name: strin
     const gains = view.diff?.arcs.some((arc) => arc.moves && arc.toNode === name) ?? false;
     if (document.phase !== "D" || (destinations.length === 0 && !gains)) throw nothingToAbandon(document, name);
     if (gains) requireOthers(document, name);
-    await requireDown(session, document, [name]);
+    await requireDown(session, document, [name], "ringshift migration resume carries the change on");
     const number = newFenceNumber(document, session.clock.random());
     const fences = { ...document.fences };
     for (const node of destinations) fences[node.name] = number;

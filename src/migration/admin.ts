@@ -13,6 +13,8 @@ import { type AbortReport, abortChange } from "./abort.ts";
 import { applyChange, type Change, deadNames } from "./change.ts";
 import { Obedience, pause, unpause } from "./control.ts";
 import { type ChangeOptions, Coordinator, type CoordinatorOptions } from "./coordinator.ts";
+import { requireDown } from "./dead.ts";
+import { requireOthers } from "./one-server.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { checkServer, type PrepareOptions, requireEmpty } from "./prepare.ts";
 import type { ChangeReport, OnProgress } from "./progress.ts";
@@ -63,10 +65,14 @@ export class Admin {
     const document = await this.topology();
     const { nodes } = applyChange(document, change);
     const { namespace, transport } = this.#open.session;
-    for (const node of nodes) {
-      if (document.nodes.some((other) => other.index === node.index)) continue;
-      const probe = await checkServer(node, { access: transport.access, ...options });
-      if (!options.flush) await requireEmpty(namespace, node, probe, options, transport);
+    await requireDown(this.#open.session, document, deadNames(change));
+    const joining = nodes.filter((node) => !document.nodes.some((other) => other.index === node.index));
+    const probes = await Promise.all(
+      joining.map((node) => checkServer(node, { access: transport.access, ...options })),
+    );
+    await requireOthers(transport, namespace, joining, document.nodes);
+    for (const [i, node] of joining.entries()) {
+      if (!options.flush) await requireEmpty(namespace, node, probes[i]!, options, transport);
     }
     const plan = await makePlan(this.#store, document, nodes);
     if (!options.force) await checkRoom(plan, { ...document, dead: deadNames(change) }, transport.access);

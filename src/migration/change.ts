@@ -116,6 +116,9 @@ function addNodes(nodes: readonly NodeRecord[], nextIndex: number, added: readon
   for (const node of added) {
     const record = newRecord(node, index++);
     const twin = all.find((other) => other.name === record.name || other.address === record.address);
+    if (twin !== undefined && !nodes.includes(twin)) {
+      throw new RingshiftError("NODE_EXISTS", `${record.name} is named twice.`, { node: record.name });
+    }
     if (twin !== undefined) {
       throw new RingshiftError(
         "NODE_EXISTS",

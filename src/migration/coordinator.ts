@@ -121,6 +121,7 @@ export class Coordinator {
     if (joining.length > 0) {
       const versions = await this.#prepare(this.#session, joining, highestFence(document), {
         ...this.#options,
+        members: document.nodes.filter(({ name }) => !dead.includes(name)),
         adopt: false, // what a server holds that was no member until now is old
         beforeFlush: async () => {
           if ((await this.#session.look()).document.id !== document.id) throw overtaken();

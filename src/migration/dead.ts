@@ -27,11 +27,12 @@ const BETWEEN_MS = 300;
 const RETRY_MS = 10;
 const TRIES = 500;
 
-/** @throws RingshiftError INVALID_OPTION when one of the servers answers: what it holds can be moved */
+/** @param instead what to do then. @throws RingshiftError INVALID_OPTION when one of the servers answers: what it holds can be moved */
 export async function requireDown(
   session: Session,
   document: TopologyDocument,
   names: readonly string[],
+  instead = "leave --dead out",
 ): Promise<void> {
   for (const node of allNodes(document).filter(({ name }) => names.includes(name))) {
     for (let i = 0; i < QUESTIONS; i++) {
@@ -39,7 +40,7 @@ export async function requireDown(
       if (!(await answers(session, node))) continue;
       throw new RingshiftError(
         "INVALID_OPTION",
-        `${node.name} at ${node.address} answers, so it is not dead and its keys need not be lost: leave --dead out.`,
+        `${node.name} at ${node.address} answers, so it is not dead and its keys need not be lost: ${instead}.`,
         { node: node.name },
       );
     }

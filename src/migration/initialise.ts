@@ -12,6 +12,7 @@ import {
 import type { Namespace } from "../topology/namespace.ts";
 import type { RedisStore } from "../topology/redis-store.ts";
 import { type NewNode, newRecord } from "./change.ts";
+import { requireOthers } from "./one-server.ts";
 import { viewOf } from "./plan.ts";
 import { checkServer, type PrepareOptions, plantFirst, requireEmpty, standingFence } from "./prepare.ts";
 
@@ -22,7 +23,7 @@ export interface InitOptions extends PrepareOptions {
 }
 
 /**
- * @throws RingshiftError ALREADY_INITIALISED, REDIS_EVICTS, NODE_NOT_EMPTY and what a server can be refused for; nothing is published then
+ * @throws RingshiftError ALREADY_INITIALISED, REDIS_EVICTS, NODE_EXISTS, NODE_NOT_EMPTY and what a server can be refused for; nothing is published then
  */
 export async function initialise(
   store: RedisStore,
@@ -43,6 +44,7 @@ export async function initialise(
     document.nodes.map((node) => checkServer(node, { access: transport.access, ...options })),
   );
   for (const [i, node] of document.nodes.entries()) {
+    await requireOthers(transport, namespace, [node], document.nodes.slice(0, i));
     const fence = await standingFence(transport, namespace, node);
     if (fence !== undefined && fence > 0 && !options.flush) throw lostTopology(namespace, node);
     await requireEmpty(namespace, node, probes[i]!, options, transport);

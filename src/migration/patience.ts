@@ -34,7 +34,8 @@ export async function patiently<T>(
       } catch (error) {
         if (error instanceof Unstorable) throw wouldNotFit(error);
         if (!(error instanceof Retry)) throw error;
-        if (session.clock.now() > deadline) throw stopped(silence(node), error.cause);
+        if (session.clock.now() > deadline)
+          throw stopped(session.isFresh(view) ? silence(node) : REDIS_SILENT, error.cause);
       }
       await session.clock.sleep(RETRY_MS);
       await session.refresh();
@@ -51,6 +52,8 @@ export function stopped(why: string, cause?: unknown): RingshiftError {
     { cause },
   );
 }
+
+const REDIS_SILENT = "Redis does not answer, and keys are not moved without it";
 
 function silence({ name }: NodeRecord): string {
   return `${name} does not answer (should it be gone for good: ringshift migration abandon ${name})`;

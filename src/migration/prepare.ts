@@ -18,6 +18,7 @@ import type { Clock } from "../protocol/clock.ts";
 import type { Session } from "../protocol/session.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import type { Namespace } from "../topology/namespace.ts";
+import { requireOthers } from "./one-server.ts";
 
 export interface PrepareOptions {
   /** Delete what is there: everything in the default namespace, else this namespace's keys. */
@@ -39,7 +40,7 @@ export type PrepareServers = (
   session: Pick<Session, "namespace" | "transport" | "clock">,
   nodes: readonly NodeRecord[],
   number: number,
-  options: PrepareOptions & FlushGuard,
+  options: PrepareOptions & FlushGuard & { readonly members: readonly NodeRecord[] },
 ) => Promise<string[]>;
 
 /** Asked right before a server is flushed: rejects when another process has taken the server in meanwhile. */
@@ -49,11 +50,12 @@ export interface FlushGuard {
 
 /**
  * Checks all of them, empties them if asked, then plants their first fences.
- * @throws RingshiftError as `checkServer` and `requireEmpty`; no server is planted then
+ * @throws RingshiftError as `checkServer` and `requireEmpty`; no server is planted then. NODE_EXISTS
  */
 export const prepareServers: PrepareServers = async ({ namespace, transport, clock }, nodes, number, options) => {
   const probes = await Promise.all(nodes.map((node) => checkServer(node, { access: transport.access, ...options })));
   for (const node of nodes) transport.retry?.(node); // it answered the probe
+  await requireOthers(transport, namespace, nodes, options.members);
   for (const [i, node] of nodes.entries()) {
     await requireEmpty(namespace, node, probes[i]!, options, transport);
     const { replies } = await patiently(transport, node, [metaGet(namespace.fenceKey, "v")]);
@@ -67,6 +69,7 @@ export const prepareServers: PrepareServers = async ({ namespace, transport, clo
     }
   }
   for (const node of nodes) await plantFirst(transport, namespace, node, number, options.adopt === true, clock);
+  await requireOthers(transport, namespace, nodes, options.members); // those that had no fence
   return probes.map((probe) => probe.version);
 };
 

@@ -19,6 +19,9 @@ test.each([[[]], [["plan"]], [["migration"]]])("%j lacks a command: help on stde
   const { code, stdout, stderr } = await cli.run(args);
   expect([code, stdout.length]).toEqual([2, 0]);
   expect(stderr).toMatch(/^Usage: ringshift/);
+  const asJson = await cli.run([...args, "--json"]);
+  expect(asJson.code).toBe(2);
+  expect(JSON.parse(asJson.stdout.toString()).error).toMatchObject({ code: "INVALID_OPTION" });
 });
 
 test.each([

@@ -33,6 +33,8 @@ const REFUSALS: readonly (readonly [string, string, () => Change])[] = [
     "NODE_EXISTS",
     () => ({ kind: "add-node", nodes: [{ address: server(2) }, { address: server(2) }] }),
   ],
+  ["a server of the cluster by another address", "NODE_EXISTS", () => add(server(0).replace("127.0.0.1", "localhost"))],
+  ["a living node as dead", "INVALID_OPTION", () => ({ kind: "remove-node", names: [server(0)], dead: true })],
   ["an unknown node to remove", "NODE_UNKNOWN", () => ({ kind: "remove-node", names: [server(2)] })],
   ["an unknown node among known ones", "NODE_UNKNOWN", () => ({ kind: "remove-node", names: ["second", "third"] })],
   ["an unknown node to weigh", "NODE_UNKNOWN", () => ({ kind: "set-weight", name: "third", weight: 2 })],
@@ -50,6 +52,21 @@ const REFUSALS: readonly (readonly [string, string, () => Change])[] = [
   ["nothing to remove", "INVALID_OPTION", () => ({ kind: "remove-node", names: [] })],
   ["a host nobody knows", "NODE_ADDRESS", () => add("no-such-host.invalid:11211")],
 ];
+
+test("one server under two addresses is refused before it is emptied, and when the cluster is started", async () => {
+  const { client, admin } = await twoNodes();
+  const again = add(server(1).replace("127.0.0.1", "localhost"));
+  await expect(admin.apply(again, { flush: true })).rejects.toMatchObject({ code: "NODE_EXISTS", node: "second" });
+  expect((await client.getMulti(Array.from({ length: 100 }, (_, i) => `k:${i}`))).size).toBe(100);
+  const both: Change = {
+    kind: "add-node",
+    nodes: [{ address: server(2) }, { address: server(2).replace("127.0.0.1", "localhost") }],
+  };
+  await expect(admin.apply(both)).rejects.toMatchObject({ code: "NODE_EXISTS" });
+  const fresh = bench.cluster([server(3)]);
+  const twice = { servers: [server(3), server(3).replace("127.0.0.1", "localhost")] };
+  await expect(fresh.client(twice)).rejects.toMatchObject({ code: "NODE_EXISTS" });
+});
 
 test("a change that cannot be: its code, from plan and apply", async () => {
   const { cluster, client, admin } = await twoNodes();
