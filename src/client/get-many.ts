@@ -185,10 +185,12 @@ class Part<T> implements Pending {
   #carryOn(i: number, failure: ExchangeError | undefined, result: Exchanged | undefined): void {
     const { core, reader, keys, strict, startedAt } = this.#all;
     const place = this.#places[i]!;
-    const call = reader.call<T>(keys[place]!, strict, startedAt);
+    const route = this.#routes[i]!;
+    const call = reader.call<T>(keys[place]!, strict, route.key); // also after `quit`: the operation says what becomes of it
+    call.startedAt = startedAt;
     this.#view.inFlight++; // the key's own part in the view, given back by its operation
     const replies = result && { ...result, replies: [result.replies[i]!] };
-    const sent = { inLane: false, route: this.#routes[i]!, call, decide: reader.answerGet<T>() };
+    const sent = { inLane: false, route, call, decide: reader.answerGet<T>() };
     this.#all.follow(place, core.direct.operate(sent, failure, replies));
   }
 }

@@ -27,11 +27,11 @@ export class Reader {
     return signal === undefined ? this.#get(call) : abortable(signal, call, () => this.#get(call));
   }
 
-  /** A new `get`, to be sent. @param startedAt where it belongs to a call that began earlier */
-  call<T>(key: string, strict: boolean, startedAt?: number): Call<T | undefined> {
-    const call: Call<T | undefined> = this.#core.call(key, false, true, (route) => this.#read<T>(call, route));
+  /** A new `get`, to be sent. @param wire where the key has been checked. @throws RingshiftError CLOSED, INVALID_KEY */
+  call<T>(key: string, strict: boolean, wire = this.#core.wire(key)): Call<T | undefined> {
+    const attempt = (route: Route) => this.#read<T>(call, route);
+    const call: Call<T | undefined> = this.#core.wireCall(wire, false, true, attempt, key);
     call.strict = strict;
-    if (startedAt !== undefined) call.startedAt = startedAt;
     return call;
   }
 
