@@ -65,14 +65,20 @@ export class GetOrSet {
   run<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions): Promise<T> {
     const plan = this.#plan(key, ttl, options);
     const wire = this.#core.wire(key);
-    let shared = this.#running.get(wire) as Promise<T> | undefined;
-    if (shared === undefined) {
-      shared = this.#begin(key, load, plan).finally(() => this.#running.delete(wire));
-      this.#running.set(wire, shared);
-    }
-    if (options.signal === undefined) return shared;
-    const call = { key, wire, hash: 0, write: false, repeatable: true, attempt: () => shared } satisfies Call<T>;
-    return abortable(options.signal, call, () => shared);
+    const { signal } = options;
+    if (signal === undefined) return this.#shared(key, wire, load, plan);
+    const attempt = () => this.#shared(key, wire, load, plan);
+    const call = { key, wire, hash: 0, write: false, repeatable: true, attempt } satisfies Call<T>;
+    return abortable(signal, call, attempt);
+  }
+
+  /** The call on the key that is under way in this process, or a new one. An aborted caller leaves it to the others. */
+  #shared<T>(key: string, wire: string, load: Load<T>, plan: Plan): Promise<T> {
+    const running = this.#running.get(wire) as Promise<T> | undefined;
+    if (running !== undefined) return running;
+    const begun = this.#begin(key, load, plan).finally(() => this.#running.delete(wire));
+    this.#running.set(wire, begun);
+    return begun;
   }
 
   #plan(key: string, ttl: number, options: GetOrSetOptions): Plan {
