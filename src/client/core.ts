@@ -71,9 +71,14 @@ export class Core {
     health.onUp = ({ name }) => this.events.nodeUp({ node: name });
   }
 
+  /** @throws RingshiftError CLOSED */
+  requireOpen(key?: string): void {
+    if (this.closed) throw new RingshiftError("CLOSED", "The client was closed by quit().", { key });
+  }
+
   /** The key as it goes over the wire. @throws RingshiftError CLOSED, INVALID_KEY */
   wire(key: string): string {
-    if (this.closed) throw new RingshiftError("CLOSED", "The client was closed by quit().", { key });
+    this.requireOpen(key);
     const prefix = this.#prefix;
     const binary = this.#binaryKeys;
     const short =

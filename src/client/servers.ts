@@ -1,5 +1,4 @@
 /** Commands to the servers rather than to a key: flush, stats, version. */
-import { RingshiftError } from "../errors.ts";
 import { FENCE_KEY_PREFIX } from "../memcached/key.ts";
 import { plant } from "../protocol/plant.ts";
 import { remove } from "../protocol/remove.ts";
@@ -29,25 +28,33 @@ export interface FlushOptions {
  */
 export async function flush(core: Core, { everything = false }: FlushOptions): Promise<number> {
   const { session } = core;
+  core.requireOpen();
   if (everything) return flushAll(core);
   const { keyPrefix } = session.namespace;
   const others = keyPrefix === "" ? await otherNamespaces(core) : [];
   let deleted = 0;
   for (const node of allNodes(session.view.document)) {
-    let batch: Promise<boolean>[] = [];
-    const settle = async () => {
-      deleted += (await Promise.all(batch)).filter(Boolean).length;
-      batch = [];
-    };
+    let batch: string[] = [];
     for await (const wire of session.transport.dump(node)) {
       if (!wire.startsWith(keyPrefix) || wire.startsWith(OWN_PREFIX)) continue;
       if (others.some((prefix) => wire.startsWith(prefix))) continue;
-      batch.push(core.operate(core.wireCall(wire, true, true, (route) => remove(session, route))));
-      if (batch.length === BATCH_KEYS) await settle();
+      if (batch.push(wire) < BATCH_KEYS) continue;
+      deleted += await removeAll(core, batch);
+      batch = [];
     }
-    await settle();
+    deleted += await removeAll(core, batch);
   }
   return deleted;
+}
+
+/** Deletes them at once, and waits for all of them. How many there were. @throws RingshiftError the first failure */
+async function removeAll(core: Core, wires: readonly string[]): Promise<number> {
+  core.requireOpen();
+  const one = (wire: string) => core.operate(core.wireCall(wire, true, true, (route) => remove(core.session, route)));
+  const outcomes = await Promise.allSettled(wires.map(one));
+  const failure = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failure !== undefined) throw failure.reason;
+  return outcomes.filter((outcome) => outcome.status === "fulfilled" && outcome.value).length;
 }
 
 /** What `stats`, or `stats <what>`, says, by node and name. */
@@ -66,6 +73,7 @@ async function flushAll(core: Core): Promise<number> {
   let before = 0;
   for (let round = 0; round < 2; round++) {
     for (const node of allNodes(session.view.document)) {
+      core.requireOpen();
       if (round === 0) before += await items(node);
       await open.pool.admin(node).flushAll();
       if (!session.view.unfenced) await plant(session, node).catch(() => {}); // the next command on the server does it
@@ -89,7 +97,7 @@ async function otherNamespaces(core: Core): Promise<string[]> {
 }
 
 async function perNode<T>(core: Core, ask: (node: NodeRecord) => Promise<T>): Promise<Record<string, T>> {
-  if (core.closed) throw new RingshiftError("CLOSED", "The client was closed by quit().");
+  core.requireOpen();
   const nodes = allNodes(core.session.view.document);
   const answers = await Promise.all(nodes.map(ask));
   return Object.fromEntries(nodes.map((node, i) => [node.name, answers[i]!]));

@@ -1,8 +1,8 @@
 /** Calls that are under way when the client is closed, and calls after that: each of them settles. */
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { type Client, createClient, type RingshiftError } from "../../src/index.ts";
 import { answerEmpty, ScriptedServer } from "../../src/testing/scripted-server.ts";
-import { codeOf, until } from "../support/bench.ts";
+import { codeOf, until, useBench } from "../support/bench.ts";
 
 const open: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -45,4 +45,33 @@ test("getMulti whose connection breaks after quit() fills a given `failed`", asy
   expect((await found).size).toBe(0);
   expect(Array.from(failed, ([key, { code }]) => [key, code])).toStrictEqual(KEYS.map((key) => [key, "CLOSED"]));
   expect(await codeOf(cache.getMulti(KEYS))).toBe("CLOSED");
+});
+
+describe("flush", () => {
+  const bench = useBench({ memcached: 2 });
+  const KINDS = { managed: () => bench.cluster(2).where, plain: () => ({ servers: bench.local.servers, unmanaged: true }) };
+
+  test.each(Object.entries(KINDS))("after quit(), %s: CLOSED, and nothing is deleted", async (_, where) => {
+    const options = where();
+    const [cache, other] = [await createClient(options), bench.own(await createClient(options))];
+    await other.setMulti({ a: 1, b: 2, c: 3 });
+    await cache.quit();
+    for (const everything of [false, true]) expect(await codeOf(cache.flush({ everything }))).toBe("CLOSED");
+    expect((await other.getMulti(["a", "b", "c"])).size).toBe(3);
+  });
+
+  test.each([false, true])("that quit() overtakes, everything %s: CLOSED, with nothing left unhandled", async (everything) => {
+    const cache = await createClient(bench.cluster(2).where);
+    await cache.setMulti(Array.from({ length: 5_000 }, (_, i) => [`key:${i}`, i]));
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    const flushed = codeOf(cache.flush({ everything }));
+    const quit = cache.quit();
+    expect(await flushed).toBe("CLOSED");
+    await quit;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    process.off("unhandledRejection", note);
+    expect(unhandled).toStrictEqual([]);
+  });
 });
