@@ -1,7 +1,9 @@
 /** Commands to the servers rather than to a key: flush, stats, version. */
+import { RingshiftError } from "../errors.ts";
 import { FENCE_KEY_PREFIX } from "../memcached/key.ts";
 import { plant } from "../protocol/plant.ts";
 import { remove } from "../protocol/remove.ts";
+import type { Session } from "../protocol/session.ts";
 import { allNodes, type NodeRecord } from "../topology/document.ts";
 import type { Core } from "./core.ts";
 
@@ -74,12 +76,26 @@ async function flushAll(core: Core): Promise<number> {
   for (let round = 0; round < 2; round++) {
     for (const node of allNodes(session.view.document)) {
       core.requireOpen();
+      if (!session.view.unfenced) await requirePlantable(session);
       if (round === 0) before += await items(node);
       await open.pool.admin(node).flushAll();
       if (!session.view.unfenced) await plant(session, node).catch(() => {}); // the next command on the server does it
     }
   }
   return before;
+}
+
+/**
+ * A server whose fence is gone takes no write until the fence is planted again, which needs a document that Redis has and that is confirmed.
+ * @throws RingshiftError REDIS_UNREACHABLE, UNCONFIRMED
+ */
+async function requirePlantable(session: Session): Promise<void> {
+  const { confirmed } = await session.look();
+  if (confirmed) return;
+  throw new RingshiftError(
+    "UNCONFIRMED",
+    "Redis failed over or restarted and the topology is not confirmed yet: flush everything when it is (ringshift status).",
+  );
 }
 
 /** Key prefixes of the other clusters that have fences on these servers. */

@@ -49,7 +49,10 @@ test("getMulti whose connection breaks after quit() fills a given `failed`", asy
 
 describe("flush", () => {
   const bench = useBench({ memcached: 2 });
-  const KINDS = { managed: () => bench.cluster(2).where, plain: () => ({ servers: bench.local.servers, unmanaged: true }) };
+  const KINDS = {
+    managed: () => bench.cluster(2).where,
+    plain: () => ({ servers: bench.local.servers, unmanaged: true }),
+  };
 
   test.each(Object.entries(KINDS))("after quit(), %s: CLOSED, and nothing is deleted", async (_, where) => {
     const options = where();
@@ -60,18 +63,21 @@ describe("flush", () => {
     expect((await other.getMulti(["a", "b", "c"])).size).toBe(3);
   });
 
-  test.each([false, true])("that quit() overtakes, everything %s: CLOSED, with nothing left unhandled", async (everything) => {
-    const cache = await createClient(bench.cluster(2).where);
-    await cache.setMulti(Array.from({ length: 5_000 }, (_, i) => [`key:${i}`, i]));
-    const unhandled: unknown[] = [];
-    const note = (reason: unknown) => unhandled.push(reason);
-    process.on("unhandledRejection", note);
-    const flushed = codeOf(cache.flush({ everything }));
-    const quit = cache.quit();
-    expect(await flushed).toBe("CLOSED");
-    await quit;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    process.off("unhandledRejection", note);
-    expect(unhandled).toStrictEqual([]);
-  });
+  test.each([false, true])(
+    "that quit() overtakes, everything %s: CLOSED, with nothing left unhandled",
+    async (everything) => {
+      const cache = await createClient(bench.cluster(2).where);
+      await cache.setMulti(Array.from({ length: 5_000 }, (_, i) => [`key:${i}`, i]));
+      const unhandled: unknown[] = [];
+      const note = (reason: unknown) => unhandled.push(reason);
+      process.on("unhandledRejection", note);
+      const flushed = codeOf(cache.flush({ everything }));
+      const quit = cache.quit();
+      expect(await flushed).toBe("CLOSED");
+      await quit;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      process.off("unhandledRejection", note);
+      expect(unhandled).toStrictEqual([]);
+    },
+  );
 });
