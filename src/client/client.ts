@@ -37,6 +37,7 @@ export class Client {
   readonly #writer: Writer;
   readonly #getOrSet: GetOrSet;
   readonly #calls: Record<string, number> = {};
+  #quitting: Promise<void> | undefined;
 
   /** Use `createClient`. */
   constructor(open: OpenSession, options: OperateOptions, settings: ClientSettings = {}) {
@@ -265,11 +266,11 @@ export class Client {
     return this;
   }
 
-  /** Ends the client: what is in flight is answered or times out, later calls reject with CLOSED. */
-  async quit(): Promise<void> {
-    if (this.#core.closed) return;
+  /** Ends the client: what is in flight is answered or times out, later calls reject with CLOSED. A second call is the first one. */
+  quit(): Promise<void> {
     this.#core.closed = true;
-    await this.#core.open.close();
+    this.#quitting ??= this.#core.open.close();
+    return this.#quitting;
   }
 
   /** Counted, traced, and rejecting where the call itself throws. */

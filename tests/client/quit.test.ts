@@ -47,6 +47,27 @@ test("getMulti whose connection breaks after quit() fills a given `failed`", asy
   expect(await codeOf(cache.getMulti(KEYS))).toBe("CLOSED");
 });
 
+test("a second quit() waits for what the first one waits for", async () => {
+  let answer = () => {};
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const server = await ScriptedServer.listen((request) =>
+    request.line.includes("slow") ? [{ until: answered }, ...answerEmpty(request)] : answerEmpty(request),
+  );
+  open.push(() => server.close());
+  const cache = await createClient({ servers: [server.address] });
+  const found = cache.get("slow");
+  await until("it is sent", () => server.requests.some(({ line }) => line.includes("slow")));
+  const ends: string[] = [];
+  const quits = ["first", "second"].map((name) => cache.quit().then(() => ends.push(name)));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(ends).toStrictEqual([]);
+  answer();
+  await Promise.all(quits);
+  expect(await found).toBeUndefined();
+});
+
 describe("flush", () => {
   const bench = useBench({ memcached: 2 });
   const KINDS = {
