@@ -12,10 +12,12 @@ const TIMEOUT_MS = 2_000;
 export class BinaryAdmin implements ServerAdmin {
   readonly #address: string;
   readonly #auth: Credentials | undefined;
+  readonly #timeoutMs: number;
 
-  constructor(address: string, auth: Credentials | undefined) {
+  constructor(address: string, auth: Credentials | undefined, timeoutMs = TIMEOUT_MS) {
     this.#address = address;
     this.#auth = auth;
+    this.#timeoutMs = timeoutMs;
   }
 
   async version(): Promise<string> {
@@ -41,9 +43,10 @@ export class BinaryAdmin implements ServerAdmin {
   #ask(what: string, question: BinaryRequest, list: boolean): Promise<BinaryResponse[]> {
     const found: BinaryResponse[] = [];
     return new Promise((resolve, reject) => {
-      const times = { connectTimeoutMs: TIMEOUT_MS, timeoutMs: TIMEOUT_MS };
-      const late = this.#error("TIMEOUT", `no answer to ${what} within ${TIMEOUT_MS} ms`);
-      const timer = setTimeout(() => server.destroy(late), TIMEOUT_MS);
+      const timeoutMs = this.#timeoutMs;
+      const times = { connectTimeoutMs: timeoutMs, timeoutMs };
+      const late = this.#error("TIMEOUT", `no answer to ${what} within ${timeoutMs} ms`);
+      const timer = setTimeout(() => server.destroy(late), timeoutMs);
       const done = () => {
         resolve(found);
         server.destroy(this.#error("CLOSED", "answered"));

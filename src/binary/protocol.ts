@@ -12,7 +12,7 @@ import { translate } from "./translate.ts";
 export function binaryProtocol(auth: Credentials | undefined, metaBeside: boolean): PoolProtocol {
   return {
     connect: (target, hooks) => new BinaryConnection(target, hooks, auth),
-    admin: (address) => new BinaryAdmin(address, auth),
+    admin: (address, timeoutMs) => new BinaryAdmin(address, auth, timeoutMs),
     speaks: (command) => translate(command) !== undefined,
     metaBeside,
   };

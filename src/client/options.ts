@@ -43,7 +43,7 @@ export interface ClientOptions {
   readonly serializer?: Serializer;
   /** Compress values from a size on. Compressed values are read without this. Default: none is compressed. */
   readonly compress?: Compression;
-  /** Every call settles within this, in ms, waits for Redis included; not the time that `getOrSet`'s own `load` takes. Default 5000. */
+  /** Every call settles within this, in ms, waits for Redis included; not the time that `getOrSet`'s own `load` takes, nor `flush`, of which each step does. Default 5000. */
   readonly timeoutMs?: number;
   /** Time to connect to a server, in ms. Default 1000, and at most a third of `timeoutMs`. */
   readonly connectTimeoutMs?: number;

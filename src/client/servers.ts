@@ -1,6 +1,7 @@
 /** Commands to the servers rather than to a key: flush, stats, version. */
 import { RingshiftError } from "../errors.ts";
 import { FENCE_KEY_PREFIX } from "../memcached/key.ts";
+import type { ServerAdmin } from "../memcached/pool-protocol.ts";
 import { plant } from "../protocol/plant.ts";
 import { remove } from "../protocol/remove.ts";
 import type { Session } from "../protocol/session.ts";
@@ -26,7 +27,7 @@ export interface FlushOptions {
  * Without `everything` the servers list their keys and each is deleted as `delete` does it, in any phase of a migration: what was stored
  * before the call and not stored again since is gone afterwards; what is stored meanwhile may stay or go. Other namespaces' keys and all fences stay.
  * With `everything` the same holds, and the lost fences are planted again. It runs twice over all servers, so that a key that crosses from one
- * to another meanwhile is met at least once.
+ * to another meanwhile is met at least once. It has many steps, each of which waits no longer than `timeoutMs` for its server.
  */
 export async function flush(core: Core, { everything = false }: FlushOptions): Promise<number> {
   const { session } = core;
@@ -37,7 +38,7 @@ export async function flush(core: Core, { everything = false }: FlushOptions): P
   let deleted = 0;
   for (const node of allNodes(session.view.document)) {
     let batch: string[] = [];
-    for await (const wire of session.transport.dump(node)) {
+    for await (const wire of session.transport.dump(node, core.options.timeoutMs)) {
       if (!wire.startsWith(keyPrefix) || wire.startsWith(OWN_PREFIX)) continue;
       if (others.some((prefix) => wire.startsWith(prefix))) continue;
       if (batch.push(wire) < BATCH_KEYS) continue;
@@ -61,24 +62,24 @@ async function removeAll(core: Core, wires: readonly string[]): Promise<number> 
 
 /** What `stats`, or `stats <what>`, says, by node and name. */
 export async function stats(core: Core, what: string): Promise<Record<string, Record<string, string>>> {
-  return perNode(core, async (node) => Object.fromEntries(await core.open.pool.admin(node).stats(what)));
+  return perNode(core, async (node) => Object.fromEntries(await adminOf(core, node).stats(what)));
 }
 
 /** The version text, by node. */
 export async function version(core: Core): Promise<Record<string, string>> {
-  return perNode(core, (node) => core.open.pool.admin(node).version());
+  return perNode(core, (node) => adminOf(core, node).version());
 }
 
 async function flushAll(core: Core): Promise<number> {
-  const { session, open } = core;
-  const items = async (node: NodeRecord) => Number((await open.pool.admin(node).stats("")).get("curr_items") ?? 0);
+  const { session } = core;
+  const items = async (node: NodeRecord) => Number((await adminOf(core, node).stats("")).get("curr_items") ?? 0);
   let before = 0;
   for (let round = 0; round < 2; round++) {
     for (const node of allNodes(session.view.document)) {
       core.requireOpen();
       if (!session.view.unfenced) await requirePlantable(session);
       if (round === 0) before += await items(node);
-      await open.pool.admin(node).flushAll();
+      await adminOf(core, node).flushAll();
       if (!session.view.unfenced) await plant(session, node).catch(() => {}); // the next command on the server does it
     }
   }
@@ -104,12 +105,17 @@ async function otherNamespaces(core: Core): Promise<string[]> {
   const found = new Set<string>();
   if (session.view.unfenced) return [];
   for (const node of allNodes(session.view.document)) {
-    for await (const wire of session.transport.dump(node)) {
+    for await (const wire of session.transport.dump(node, core.options.timeoutMs)) {
       if (wire.startsWith(FENCE_KEY_PREFIX)) found.add(wire.slice(FENCE_KEY_PREFIX.length));
     }
   }
   found.delete(session.namespace.name);
   return Array.from(found, (name) => `${name}:`);
+}
+
+/** A question to a server takes no longer than a call. */
+function adminOf(core: Core, node: NodeRecord): ServerAdmin {
+  return core.open.pool.admin(node, core.options.timeoutMs);
 }
 
 async function perNode<T>(core: Core, ask: (node: NodeRecord) => Promise<T>): Promise<Record<string, T>> {

@@ -18,6 +18,8 @@ const MAX_LINE_BYTES = 64 * 1024;
 export interface LineOptions {
   /** For connecting, and for every line that is waited for. Default 2000. */
   readonly timeoutMs?: number | undefined;
+  /** For the whole session. Default: as long as lines come. */
+  readonly totalMs?: number | undefined;
   readonly access?: ServerAccess | undefined;
 }
 
@@ -36,13 +38,17 @@ export class LineSession {
   #held: string[] | undefined;
   #failure: RingshiftError | undefined;
   #wake: (() => void) | undefined;
+  readonly #total: NodeJS.Timeout | undefined;
 
   /** Connects at once; failures show at the first `line()`. @throws RingshiftError NODE_ADDRESS */
   constructor(address: string, options: LineOptions = {}) {
     this.#address = address;
     this.#timeoutMs = options.timeoutMs ?? 2000;
-    const { access = {} } = options;
+    const { access = {}, totalMs } = options;
     this.#socket = openSocket(parseAddress(address), access);
+    if (totalMs !== undefined) {
+      this.#total = setTimeout(() => this.#fail("TIMEOUT", `no full answer within ${totalMs} ms`), totalMs);
+    }
     if (access.auth !== undefined) {
       const { line, data } = authCommand(access.auth);
       this.#held = [];
@@ -107,6 +113,7 @@ export class LineSession {
   }
 
   close(): void {
+    clearTimeout(this.#total);
     this.#socket.destroy();
     this.#chunks.drain();
   }

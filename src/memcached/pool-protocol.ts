@@ -13,7 +13,8 @@ export interface ServerAdmin {
 
 export interface PoolProtocol {
   readonly connect: OpenCarrier;
-  admin(address: string): ServerAdmin;
+  /** @param timeoutMs of one question. Default 2000 */
+  admin(address: string, timeoutMs?: number): ServerAdmin;
   /** True where it has a word for the command. */
   speaks(command: Command): boolean;
   /**

@@ -89,15 +89,16 @@ export class LinkPool implements Transport {
     this.#entries.get(keyOf(node))?.link.retry();
   }
 
-  dump(node: Endpoint): AsyncIterable<string> {
+  dump(node: Endpoint, waitMs?: number): AsyncIterable<string> {
     if (this.#options.protocol?.metaBeside === false) return notListed(node);
-    return metadump(node.address, { access: this.#options.access });
+    const { access } = this.#options;
+    return metadump(node.address, { access, timeoutMs: waitMs, maxWaitMs: waitMs, firstLineMs: waitMs });
   }
 
-  /** Questions to one server, each over a short connection of its own. */
-  admin({ address }: Endpoint): ServerAdmin {
-    if (this.#options.protocol !== undefined) return this.#options.protocol.admin(address);
-    const line = { access: this.#options.access };
+  /** Questions to one server, each over a short connection of its own. @param timeoutMs of one question. Default 2000 */
+  admin({ address }: Endpoint, timeoutMs?: number): ServerAdmin {
+    if (this.#options.protocol !== undefined) return this.#options.protocol.admin(address, timeoutMs);
+    const line = { access: this.#options.access, timeoutMs, totalMs: timeoutMs };
     return {
       version: () => version(address, line),
       stats: (what: string) => stats(address, what, line),

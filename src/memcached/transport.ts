@@ -48,9 +48,10 @@ export interface Transport {
   retry?(node: Endpoint): void;
   /**
    * The keys of all live items, as wire keys, by `lru_crawler metadump`. Not atomic: items that come or go meanwhile may be missed.
+   * @param waitMs for each answer that is waited for. Default: what a server may need, a minute before the first key
    * @throws RingshiftError when the server cannot be read to the end
    */
-  dump(node: Endpoint): AsyncIterable<string>;
+  dump(node: Endpoint, waitMs?: number): AsyncIterable<string>;
 }
 
 /** What one exchange may hold: a flush of 64 commands and 256 KiB, less the get of the fence. */
