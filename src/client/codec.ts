@@ -139,7 +139,7 @@ export function decode(data: Buffer, flags: number): unknown {
 
 function decodeText(text: string, flags: number): unknown {
   if (flags === FLAG_TEXT) return text;
-  if ((flags & FLAG_NUMBER) !== 0) return flags & FLAG_BIGINT ? bigintOf(text) : Number(text);
+  if ((flags & FLAG_NUMBER) !== 0) return flags & FLAG_BIGINT ? bigintOf(text) : numberOf(text);
   if ((flags & FLAG_JSON) === 0) return text;
   try {
     return JSON.parse(text);
@@ -148,13 +148,19 @@ function decodeText(text: string, flags: number): unknown {
   }
 }
 
-/** decr leaves blanks behind a number that has become shorter. */
+/** What `String(number)` makes, for the `memcached` package NaN and the infinities too; decr leaves blanks behind a number that got shorter. */
+const NUMBER = /^(?:-?(?:\d+(?:\.\d+)?(?:e[+-]\d+)?|Infinity)|NaN) *$/;
+const WHOLE = /^-?\d+ *$/;
+
+/** `Number` and `BigInt` read blanks, hexadecimals and the empty text as well. */
+function numberOf(text: string): number {
+  if (NUMBER.test(text)) return Number(text);
+  throw new RingshiftError("PROTOCOL_ERROR", "The item's flags say number, its bytes are not.");
+}
+
 function bigintOf(text: string): bigint {
-  try {
-    return BigInt(text);
-  } catch (cause) {
-    throw new RingshiftError("PROTOCOL_ERROR", "The item's flags say bigint, its bytes are not.", { cause });
-  }
+  if (WHOLE.test(text)) return BigInt(text);
+  throw new RingshiftError("PROTOCOL_ERROR", "The item's flags say bigint, its bytes are not.");
 }
 
 /** ES2024, of which Node has this from its version 20 on. */

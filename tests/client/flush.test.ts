@@ -25,26 +25,29 @@ test.each([
   ["meta", 700],
   ["binary", 700],
   ["meta", 2_500],
-] as const)("%s: stats, version and flush keep a timeoutMs of %i with a server that is stopped", async (protocol, timeoutMs) => {
-  const cache = await bench.cluster(2).client({ protocol, timeoutMs });
-  const server = bench.local.memcached[1]!;
-  await server.kill("SIGSTOP");
-  try {
-    const timed = async (call: Promise<unknown>) => {
-      const startedAt = performance.now();
-      const code = await codeOf(call);
-      return { code, ms: performance.now() - startedAt };
-    };
-    const calls = [cache.stats(), cache.version(), cache.flush(), cache.flush({ everything: true })];
-    for (const { code, ms } of await Promise.all(calls.map(timed))) {
-      expect(code).toBe("TIMEOUT");
-      expect(ms).toBeGreaterThan(timeoutMs - 50);
-      expect(ms).toBeLessThan(timeoutMs + 500);
+] as const)(
+  "%s: stats, version and flush keep a timeoutMs of %i with a server that is stopped",
+  async (protocol, timeoutMs) => {
+    const cache = await bench.cluster(2).client({ protocol, timeoutMs });
+    const server = bench.local.memcached[1]!;
+    await server.kill("SIGSTOP");
+    try {
+      const timed = async (call: Promise<unknown>) => {
+        const startedAt = performance.now();
+        const code = await codeOf(call);
+        return { code, ms: performance.now() - startedAt };
+      };
+      const calls = [cache.stats(), cache.version(), cache.flush(), cache.flush({ everything: true })];
+      for (const { code, ms } of await Promise.all(calls.map(timed))) {
+        expect(code).toBe("TIMEOUT");
+        expect(ms).toBeGreaterThan(timeoutMs - 50);
+        expect(ms).toBeLessThan(timeoutMs + 500);
+      }
+    } finally {
+      await server.kill("SIGCONT");
     }
-  } finally {
-    await server.kill("SIGCONT");
-  }
-});
+  },
+);
 
 test("stats that come line by line are given up in time, too", async () => {
   const drip = Array.from({ length: 20 }, (_, i) => [{ send: `STAT line${i} 1\r\n` }, { delayMs: 100 }]).flat();
