@@ -56,10 +56,10 @@ export class Core {
   constructor(open: OpenSession, options: OperateOptions, settings: ClientSettings) {
     this.open = open;
     this.session = open.session;
-    this.options = options;
+    this.options = { ...options, onAway: (key) => this.sawRead(key, false) };
     this.codec = settings.codec ?? new Codec();
     this.lanes = new Lanes(settings.laneSlots);
-    this.direct = new DirectWay(open.session, open.pool, this.lanes, options);
+    this.direct = new DirectWay(open.session, open.pool, this.lanes, this.options);
     this.#prefix = open.session.namespace.keyPrefix;
     this.#hashLongKeys = settings.hashLongKeys ?? false;
     this.#binaryKeys = settings.binaryKeys ?? false;
@@ -109,6 +109,7 @@ export class Core {
       attempt,
       startedAt: this.session.clock.coarse?.() ?? this.session.clock.now(),
       strict: false,
+      counts: false,
       begun: false,
       abandoned: false,
     };

@@ -40,7 +40,7 @@ export interface MigrationEvent {
 export interface ClientEvents {
   /** A read found a value. */
   hit: [{ readonly key: string }];
-  /** A read found none. */
+  /** A read found none, or its server was away and that counts as a miss (`onNodeDown`). */
   miss: [{ readonly key: string }];
   /** A server does not answer; its keys fail at once until it is back. */
   nodeDown: [NodeEvent];

@@ -104,7 +104,8 @@ export class GetOrSet {
     const startedAt = clock.now();
     for (let waits = 0; ; waits++) {
       const seen = await this.#look(key, plan, waits === 0);
-      if (seen === undefined) return load(); // reads count as misses while the server is away (onNodeDown)
+      if (seen === undefined && waits === 0) core.sawRead(key, false); // reads count as misses while the server is away (onNodeDown)
+      if (seen === undefined || seen.kind === "refused") return this.#loadOnly(load);
       if (seen.kind === "value") {
         const { reply } = seen.held;
         const value = core.codec.decode(reply.value!, reply.flags ?? 0) as T;
@@ -112,12 +113,6 @@ export class GetOrSet {
         return value;
       }
       if (seen.kind === "lease") return this.#load(key, load, plan, seen.lease);
-      if (seen.kind === "refused") {
-        core.counters.loads++;
-        const value = await load();
-        if (value !== undefined) core.counters.loadsDiscarded++;
-        return value;
-      }
       if (clock.now() - startedAt > core.options.timeoutMs) {
         const message = `Another process loads ${JSON.stringify(key)} and has not finished within ${core.options.timeoutMs} ms.`;
         throw new RingshiftError("TIMEOUT", message, { key });
@@ -146,6 +141,15 @@ export class GetOrSet {
       if (lease === "refused") return { kind: "refused" };
       return lease === undefined ? { kind: "wait" } : { kind: "lease", lease };
     });
+  }
+
+  /** Where nothing can be stored. */
+  async #loadOnly<T>(load: Load<T>): Promise<T> {
+    const { counters } = this.#core;
+    counters.loads++;
+    const value = await load();
+    if (value !== undefined) counters.loadsDiscarded++;
+    return value;
   }
 
   async #load<T>(key: string, load: Load<T>, plan: Plan, lease: Lease): Promise<T> {

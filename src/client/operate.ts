@@ -25,6 +25,8 @@ export interface OperateOptions {
   readonly retryAmbiguous: boolean;
   /** `miss`: a read whose server does not answer is answered as a miss. Default `error`. */
   readonly onNodeDown?: OnNodeDown | undefined;
+  /** Told of a read of a key's value that is answered as a miss because its server is away. */
+  readonly onAway?: ((key: string) => void) | undefined;
   /** Told, before the rejection, of a write that its server may not have got. Never rejects. */
   readonly onLostWrite?: ((node: string, wire: string) => Promise<void>) | undefined;
 }
@@ -44,6 +46,8 @@ export interface Call<T> {
   startedAt?: number | undefined;
   /** Rejects although `onNodeDown` is `miss`. */
   strict?: boolean | undefined;
+  /** Counts as a read of the key's value. */
+  counts?: boolean | undefined;
   /** Something of it may have been sent. */
   begun?: boolean;
   /** Its caller has been answered: nothing of it may begin any more. */
@@ -69,6 +73,7 @@ export async function operate<T>(
     if (!isRingshiftError(error) || !UNANSWERED.has(error.code) || error.node === undefined) throw error;
     if (call.write) await options.onLostWrite?.(error.node, call.wire);
     if (call.write || options.onNodeDown !== "miss" || call.strict) throw error;
+    if (call.counts && !call.abandoned) options.onAway?.(call.key);
     return undefined as T;
   }
 }

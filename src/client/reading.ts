@@ -32,6 +32,7 @@ export class Reader {
     const attempt = (route: Route) => this.#read<T>(call, route);
     const call: Call<T | undefined> = this.#core.wireCall(wire, false, true, attempt, key);
     call.strict = strict;
+    call.counts = true;
     return call;
   }
 
@@ -56,7 +57,7 @@ export class Reader {
 
   gets<T>(key: string, { signal }: CallOptions = NO_OPTIONS): Promise<Versioned<T> | undefined> {
     const core = this.#core;
-    return core.run(key, signal, false, true, async (route) => {
+    const call: Call<Versioned<T> | undefined> = core.call(key, false, true, async (route) => {
       const found = await read(core.session, route, "v f c");
       core.sawRead(key, found !== undefined);
       if (found === undefined) return undefined;
@@ -66,6 +67,8 @@ export class Reader {
       this.#connections.set(cas, exchanged.connection);
       return { value: core.codec.decode(reply.value!, reply.flags ?? 0) as T, cas };
     });
+    call.counts = true;
+    return abortable(signal, call, () => core.operate(call));
   }
 
   /** The connection that gave the token, when this client got it. */

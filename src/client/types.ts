@@ -93,7 +93,7 @@ export interface ClusterState {
 
 /** Numbers that only grow. */
 export interface Metrics extends Readonly<SessionCounters> {
-  /** Keys read with a value, and without. */
+  /** Keys read with a value, and without; also without where the server was away and the client takes that for a miss (`onNodeDown`). */
   readonly hits: number;
   readonly misses: number;
   /** Loads that `getOrSet` ran here, and of those the ones whose value was not stored: it had changed meanwhile, or its server was away. */
