@@ -120,6 +120,7 @@ export function encode(value: unknown, key: string): Encoded {
       if (value instanceof Uint8Array) {
         return { data: Buffer.from(value.buffer, value.byteOffset, value.byteLength), flags: FLAG_BYTES };
       }
+      if (typeof value === "object" && value !== null) refuseEmptied(value, key);
       return { data: Buffer.from(json(value, key), "utf8"), flags: FLAG_JSON };
     default:
       throw unstorable(
@@ -166,6 +167,36 @@ function bigintOf(text: string): bigint {
 /** ES2024, of which Node has this from its version 20 on. */
 function isWellFormed(text: string): boolean {
   return (text as string & { isWellFormed(): boolean }).isWellFormed();
+}
+
+const BYTES = "give its bytes, Buffer.from(value.buffer, value.byteOffset, value.byteLength)";
+const SERIALIZE = "turn it into an array or a plain object, or give the client a serializer";
+/** What JSON makes `{}` of, or an object of numbered fields, by its tag; and what to do instead. */
+const EMPTIED: Readonly<Record<string, string>> = {
+  Map: SERIALIZE,
+  Set: SERIALIZE,
+  WeakMap: "it cannot be stored",
+  WeakSet: "it cannot be stored",
+  WeakRef: "it cannot be stored",
+  Error: "store its message, or give the client a serializer",
+  Promise: "await it first",
+  RegExp: "store its source, or give the client a serializer",
+  ArrayBuffer: "give its bytes, Buffer.from(value)",
+  SharedArrayBuffer: "give its bytes, Buffer.from(value)",
+};
+
+/** At the top only, as JSON itself would go on. @throws RingshiftError INVALID_VALUE */
+function refuseEmptied(value: object, key: string): void {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === Array.prototype) return; // nearly all are
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") return;
+  const tag = Object.prototype.toString.call(value).slice("[object ".length, -1);
+  const advice = ArrayBuffer.isView(value) ? BYTES : Object.hasOwn(EMPTIED, tag) ? EMPTIED[tag] : undefined;
+  if (advice !== undefined) throw unstorable(key, `JSON would lose what is in ${articleOf(tag)} ${tag}: ${advice}`);
+}
+
+function articleOf(word: string): string {
+  return /^[AEIO]/.test(word) ? "an" : "a";
 }
 
 function json(value: unknown, key: string): string {

@@ -36,3 +36,45 @@ describe("numbers", () => {
     },
   );
 });
+
+describe("what JSON would empty", () => {
+  class Failure extends Error {}
+  class Registry extends Map {}
+
+  test.each<[string, object, string]>([
+    ["Map", new Map([[1, 2]]), "serializer"],
+    ["a class on Map", new Registry(), "serializer"],
+    ["Set", new Set([1]), "serializer"],
+    ["WeakMap", new WeakMap(), "cannot be stored"],
+    ["Error", new Error("lost"), "its message"],
+    ["a class on Error", new Failure("lost"), "its message"],
+    ["Promise", Promise.resolve(1), "await it"],
+    ["RegExp", /a/, "its source"],
+    ["ArrayBuffer", new ArrayBuffer(8), "Buffer.from(value)"],
+    ["DataView", new DataView(new ArrayBuffer(8)), "value.buffer"],
+    ["Float32Array", new Float32Array(2), "value.buffer"],
+    ["BigInt64Array", new BigInt64Array(2), "value.buffer"],
+  ])("%s is INVALID_VALUE, with what to do", (_, value, advice) => {
+    const encoding = () => encode(value, "k");
+    expect(codeOf(encoding)).toBe("INVALID_VALUE");
+    expect(encoding).toThrow(advice);
+  });
+
+  test("objects with toJSON, classes and objects without a prototype are stored; what is inside is JSON's business", () => {
+    class Point {
+      readonly x = 1;
+    }
+    const readable = Object.assign(new Map([["a", 1]]), { toJSON: () => ({ a: 1 }) });
+    const bare = Object.assign(Object.create(null), { a: 1 });
+    const stored = [new Date(0), new Point(), readable, bare, { inside: new Map([[1, 2]]) }, [new Set([1])], null];
+    expect(stored.map((value) => encode(value, "k").data.toString())).toStrictEqual([
+      '"1970-01-01T00:00:00.000Z"',
+      '{"x":1}',
+      '{"a":1}',
+      '{"a":1}',
+      '{"inside":{}}',
+      "[{}]",
+      "null",
+    ]);
+  });
+});
