@@ -12,6 +12,8 @@ import * as scripts from "./scripts.ts";
 const COMMAND_TIMEOUT_MS = 1_000;
 /** Time of one command of an operator, who has no other way. */
 export const OPERATOR_TIMEOUT_MS = 5_000;
+/** ioredis waits for so long at its end, also for a connection that is gone; nothing that matters is under way then. */
+const DISCONNECT_MS = 0;
 /** Reconnections that an operator's command waits for: 1.5 s of pauses. */
 const OPERATOR_RETRIES = 4;
 
@@ -106,7 +108,8 @@ export class RedisConnection {
 
 function connect(url: string, options: RedisOptions): Redis {
   const retryStrategy = (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000);
-  const redis = new Redis(url, { ...options, retryStrategy, replyMapping: "legacy" as const });
+  const end = { disconnectTimeout: DISCONNECT_MS };
+  const redis = new Redis(url, { ...options, ...end, retryStrategy, replyMapping: "legacy" as const });
   redis.on("error", () => {}); // every call that fails rejects by itself; reconnecting is ioredis' business
   return redis;
 }
