@@ -6,8 +6,9 @@
  */
 import { createHash } from "node:crypto";
 import type { DiscoveryWatch } from "../discovery/watch.ts";
-import { RingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { exptimeOf } from "../memcached/commands.ts";
+import type { Reply } from "../memcached/exchange.ts";
 import { keyFits, MAX_BINARY_KEY_BYTES, toWireKey } from "../memcached/key.ts";
 import { isAscii, TextBlock } from "../memcached/text-block.ts";
 import type { Session } from "../protocol/session.ts";
@@ -153,6 +154,16 @@ export class Core {
       throw new RingshiftError("INVALID_TTL", `The TTL is a number of seconds, 0 or more, not ${ttl}.`, { key });
     }
     return ttl === 0 ? 0 : exptimeOf(ttl, this.session.clock.epochSeconds());
+  }
+
+  /** @throws RingshiftError PROTOCOL_ERROR, with key and node, when the bytes are not what the flags say */
+  read({ text, value, flags = 0 }: Reply, key: string, node: string): unknown {
+    try {
+      return text === undefined ? this.codec.decode(value!, flags) : this.codec.decodeText(text, flags);
+    } catch (error) {
+      if (!isRingshiftError(error)) throw error;
+      throw new RingshiftError(error.code, error.message, { key, node, cause: error.cause });
+    }
   }
 
   /** Counts a read, and tells who listens. */

@@ -107,8 +107,7 @@ export class GetOrSet {
       if (seen === undefined && waits === 0) core.sawRead(key, false); // reads count as misses while the server is away (onNodeDown)
       if (seen === undefined || seen.kind === "refused") return this.#loadOnly(load);
       if (seen.kind === "value") {
-        const { reply } = seen.held;
-        const value = core.codec.decode(reply.value!, reply.flags ?? 0) as T;
+        const value = core.read(seen.held.reply, key, seen.held.node) as T;
         if (this.#isToRefresh(key, seen.held, plan)) void this.#refresh(key, load, plan, seen.held);
         return value;
       }

@@ -44,8 +44,7 @@ export class Reader {
       return undefined;
     }
     if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
-    const { text, flags = 0 } = reply;
-    const value = text === undefined ? core.codec.decode(reply.value!, flags) : core.codec.decodeText(text, flags);
+    const value = core.read(reply, key, route.node.name);
     core.sawRead(key, true);
     return value;
   }
@@ -65,7 +64,7 @@ export class Reader {
       const incarnation = exchanged.fence?.incarnation ?? "";
       const cas: CasToken = Object.freeze({ node: route.node.name, incarnation, cas: reply.cas! });
       this.#connections.set(cas, exchanged.connection);
-      return { value: core.codec.decode(reply.value!, reply.flags ?? 0) as T, cas };
+      return { value: core.read(reply, key, route.node.name) as T, cas };
     });
     call.counts = true;
     return abortable(signal, call, () => core.operate(call));
@@ -82,7 +81,7 @@ export class Reader {
     return core.run(key, signal, true, true, async (route) => {
       const reply = await mutate.getAndTouch(core.session, route, exptime, "v f c");
       core.sawRead(key, reply !== undefined);
-      return reply && (core.codec.decode(reply.value!, reply.flags ?? 0) as T);
+      return reply && (core.read(reply, key, route.node.name) as T);
     });
   }
 
@@ -104,10 +103,10 @@ export class Reader {
   }
 
   async #read<T>(call: Call<T | undefined>, route: Route): Promise<T | undefined> {
-    const { session, codec } = this.#core;
-    const found = await read(session, route, "v f c");
-    const value = found && (codec.decode(found.reply.value!, found.reply.flags ?? 0) as T);
-    this.#core.sawRead(call.key, found !== undefined);
+    const core = this.#core;
+    const found = await read(core.session, route, "v f c");
+    const value = found && (core.read(found.reply, call.key, route.node.name) as T);
+    core.sawRead(call.key, found !== undefined);
     return value;
   }
 }
