@@ -4,6 +4,7 @@
  */
 import { RingshiftError } from "../errors.ts";
 import { nearest } from "../suggest.ts";
+import type { ClientEvents } from "./events.ts";
 import type { FlushOptions } from "./servers.ts";
 import type { CallOptions, CountOptions, GetOrSetOptions, MultiOptions, WriteOptions } from "./types.ts";
 
@@ -27,8 +28,68 @@ export const FLUSH = known<FlushOptions>("everything");
 /** @throws RingshiftError INVALID_OPTION that names the option, and the one that was meant */
 export function checkCall(command: string, options: object | undefined, names: Names): void {
   if (options === NONE || options === undefined) return;
-  if (typeof options !== "object" || options === null) throw notAnObject(command, options, names);
-  for (const name in options) if (!names.has(name)) throw unknownOption(command, name, names);
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw notAnObject(command, options, names);
+  }
+  for (const name in options) {
+    if (!names.has(name)) throw unknownOption(command, name, names);
+    checkValue(command, name, (options as Readonly<Record<string, unknown>>)[name]);
+  }
+}
+
+/** Of the options that are looked at late, or taken for something else than they are. */
+function checkValue(command: string, name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (name === "signal" && !isSignal(value))
+    throw invalid(`${command}: signal is an AbortSignal, not ${shown(value)}.`);
+  if (name === "failed" && !(value instanceof Map)) throw invalid(`${command}: failed is a Map, not ${shown(value)}.`);
+  if ((name === "everything" || name === "bigint") && typeof value !== "boolean") {
+    throw invalid(`${command}: ${name} is true or false, not ${shown(value)}.`);
+  }
+}
+
+function isSignal(value: unknown): boolean {
+  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
+  return typeof aborted === "boolean" && typeof addEventListener === "function";
+}
+
+/** The keys of a multi form, each once. @throws RingshiftError INVALID_OPTION */
+export function keysOf(command: string, keys: Iterable<string>): readonly string[] {
+  if (typeof keys !== "object" || keys === null || !(Symbol.iterator in keys)) {
+    throw invalid(`${command} takes a list of keys, ${command}(["key"]), not ${shown(keys)}.`);
+  }
+  return [...new Set(keys)];
+}
+
+const EVENTS = [
+  "hit",
+  "miss",
+  "nodeDown",
+  "nodeUp",
+  "topology",
+  "migration",
+  "discovery",
+] as const satisfies (keyof ClientEvents)[];
+
+/** @throws RingshiftError INVALID_OPTION for an event that there is not, with the one that was meant */
+export function checkEvent<E extends keyof ClientEvents>(event: E): E {
+  if ((EVENTS as readonly unknown[]).includes(event)) return event;
+  const near = nearest(String(event), EVENTS);
+  throw invalid(
+    `There is no event ${String(event)}: ${near === undefined ? `there are ${EVENTS.join(", ")}.` : `did you mean ${near}?`}`,
+  );
+}
+
+function invalid(message: string): RingshiftError {
+  return new RingshiftError("INVALID_OPTION", message);
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string"
+    ? JSON.stringify(value)
+    : typeof value === "object" && value
+      ? "an object"
+      : String(value);
 }
 
 function notAnObject(command: string, given: unknown, names: Names): RingshiftError {
@@ -37,7 +98,7 @@ function notAnObject(command: string, given: unknown, names: Names): RingshiftEr
     : `{ ${[...names][0]}: ... }`;
   return new RingshiftError(
     "INVALID_OPTION",
-    `${command} takes its options as an object, ${example}, not ${String(given)}.`,
+    `${command} takes its options as an object, ${example}, not ${Array.isArray(given) ? "a list" : String(given)}.`,
   );
 }
 

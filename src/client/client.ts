@@ -3,7 +3,8 @@
  * core.ts; here are their contracts.
  */
 import type { RingshiftError } from "../errors.ts";
-import { CALL, COUNT, checkCall, FLUSH, GET_OR_SET, MULTI, type Names, NONE, WRITE } from "./call-options.ts";
+import * as given from "./call-options.ts";
+import { CALL, COUNT, FLUSH, GET_OR_SET, MULTI, type Names, NONE, WRITE } from "./call-options.ts";
 import { type ClientSettings, Core } from "./core.ts";
 import { type ClientEvents, traceBatch, traceCommand, tracesCommands } from "./events.ts";
 import { GetOrSet, type Load } from "./get-or-set.ts";
@@ -30,6 +31,9 @@ import type {
 import { Writer } from "./writing.ts";
 
 export type * from "./types.ts";
+
+type List<K> = () => readonly K[];
+type Run<T, K> = (list: readonly K[]) => Promise<T>;
 
 export class Client {
   readonly #core: Core;
@@ -70,10 +74,9 @@ export class Client {
    * @throws RingshiftError when a key could not be read, with all of those in its `failed`; with `failed` given they go there instead
    */
   getMulti<T = unknown>(keys: Iterable<string>, options: MultiOptions = NONE): Promise<Map<string, T>> {
-    const list = [...new Set(keys)];
-    return this.#batch("getMulti", list.length, options, MULTI, () =>
-      multi.getMulti<T>(this.#core, this.#reader, list, options),
-    );
+    const list = () => given.keysOf("getMulti", keys);
+    const run = (all: readonly string[]) => multi.getMulti<T>(this.#core, this.#reader, all, options);
+    return this.#batch("getMulti", list, options, MULTI, run);
   }
 
   /** The value, given a new TTL in seconds (0: never expires); undefined on a miss. @throws RingshiftError */
@@ -112,8 +115,8 @@ export class Client {
     entries: Readonly<Record<string, unknown>> | Iterable<readonly [string, unknown]>,
     options: WriteOptions = NONE,
   ): Promise<true> {
-    const list = multi.entriesOf(entries);
-    return this.#batch("setMulti", list.length, options, WRITE, () => multi.setMulti(this.#writer, list, options));
+    const list = () => multi.entriesOf(entries);
+    return this.#batch("setMulti", list, options, WRITE, (all) => multi.setMulti(this.#writer, all, options));
   }
 
   /** Stores the value where none is; false when there is one. @throws RingshiftError */
@@ -156,10 +159,8 @@ export class Client {
    * @throws RingshiftError the first failure, with all of them in its `failed`; the other keys have been tried
    */
   deleteMulti(keys: Iterable<string>, options: MultiOptions = NONE): Promise<Map<string, boolean>> {
-    const list = [...new Set(keys)];
-    return this.#batch("deleteMulti", list.length, options, MULTI, () =>
-      multi.deleteMulti(this.#writer, list, options),
-    );
+    const list = () => given.keysOf("deleteMulti", keys);
+    return this.#batch("deleteMulti", list, options, MULTI, (all) => multi.deleteMulti(this.#writer, all, options));
   }
 
   /**
@@ -210,7 +211,13 @@ export class Client {
 
   /** Deletes the keys of this cluster, see `FlushOptions`; how many. @throws RingshiftError */
   flush(options: servers.FlushOptions = NONE): Promise<number> {
-    return this.#batch("flush", 0, options, FLUSH, () => servers.flush(this.#core, options));
+    return this.#batch(
+      "flush",
+      () => [],
+      options,
+      FLUSH,
+      () => servers.flush(this.#core, options),
+    );
   }
 
   /** What `stats`, or `stats <what>`, says, by node. @throws RingshiftError when a server does not answer */
@@ -249,20 +256,20 @@ export class Client {
     return this.#core.open.pool.states();
   }
 
-  /** Calls back for an event, see `ClientEvents`. */
+  /** Calls back for an event, see `ClientEvents`. @throws RingshiftError INVALID_OPTION for an event that there is not */
   on<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
-    this.#core.events.on(event, listener as never);
+    this.#core.events.on(given.checkEvent(event), listener as never);
     return this;
   }
 
   /** As `on`, the next time only. */
   once<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
-    this.#core.events.once(event, listener as never);
+    this.#core.events.once(given.checkEvent(event), listener as never);
     return this;
   }
 
   off<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
-    this.#core.events.off(event, listener as never);
+    this.#core.events.off(given.checkEvent(event), listener as never);
     return this;
   }
 
@@ -277,16 +284,17 @@ export class Client {
   #command<T>(name: string, key: string, options: object | undefined, known: Names, run: () => Promise<T>): Promise<T> {
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
     try {
-      checkCall(name, options, known);
+      given.checkCall(name, options, known);
       return traceCommand(name, key, run);
     } catch (error) {
       return Promise.reject(error as RingshiftError);
     }
   }
 
-  async #batch<T>(name: string, keys: number, options: object, known: Names, run: () => Promise<T>): Promise<T> {
+  async #batch<T, K>(name: string, list: List<K>, options: object, known: Names, run: Run<T, K>): Promise<T> {
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
-    checkCall(name, options, known);
-    return traceBatch(name, keys, run);
+    given.checkCall(name, options, known);
+    const all = list();
+    return traceBatch(name, all.length, () => run(all));
   }
 }

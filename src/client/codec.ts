@@ -95,6 +95,8 @@ export class Codec {
       throw isRingshiftError(cause) ? cause : unstorable(key, "the serializer refused it", cause);
     }
     if (made === undefined) return undefined;
+    if (!(made?.data instanceof Uint8Array))
+      throw unstorable(key, "the serializer did not answer { data, flags } with bytes");
     const { data, flags } = made;
     if (flags >>> 0 !== flags || flags & FLAG_COMPRESSION || flags === PLACEHOLDER_FLAGS) {
       throw unstorable(key, `the serializer's flags ${flags} are not 32 bits with bits 16 and 17 unset`);

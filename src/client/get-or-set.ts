@@ -33,6 +33,9 @@ const MAX_WAIT_MS = 100;
 /** Tokens given to others that this process remembers, at most. */
 const MAX_WATCHED = 10_000;
 
+/** What memcached reads behind `R`, 32 bits; no TTL is longer. */
+const MAX_REFRESH_S = 2 ** 31 - 1;
+
 /** A value, and the node that has it. */
 interface Held extends Found {
   readonly node: string;
@@ -63,6 +66,10 @@ export class GetOrSet {
   }
 
   run<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions): Promise<T> {
+    if (typeof load !== "function") {
+      const message = "getOrSet takes a function that makes the value: getOrSet(key, ttl, load, options).";
+      throw new RingshiftError("INVALID_OPTION", message, { key });
+    }
     const plan = this.#plan(key, ttl, options);
     const wire = this.#core.wire(key);
     const { signal } = options;
@@ -95,7 +102,7 @@ export class GetOrSet {
       }
     }
     const exptime = this.#core.exptime(key, ttl === 0 ? 0 : ttl + staleTtl);
-    return { refreshBelow: Math.ceil(staleTtl + earlyRefresh), exptime, options };
+    return { refreshBelow: Math.min(Math.ceil(staleTtl + earlyRefresh), MAX_REFRESH_S), exptime, options };
   }
 
   async #begin<T>(key: string, load: Load<T>, plan: Plan): Promise<T> {

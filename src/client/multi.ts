@@ -34,9 +34,6 @@ export async function setMulti(
   entries: readonly (readonly [string, unknown])[],
   options: WriteOptions,
 ): Promise<true> {
-  if (!entries.every(isPair)) {
-    throw new RingshiftError("INVALID_OPTION", "setMulti takes an object, a Map, or a list of [key, value] pairs.");
-  }
   const sends = entries.map(([key, value]) => writer.preparedSet(key, value, options)); // all are checked before any is sent
   await all(
     entries.map(([key]) => key),
@@ -45,11 +42,17 @@ export async function setMulti(
   return true;
 }
 
-/** Key and value, of whatever `setMulti` takes. */
+/** Key and value, of whatever `setMulti` takes. @throws RingshiftError INVALID_OPTION */
 export function entriesOf(
   entries: Readonly<Record<string, unknown>> | Iterable<readonly [string, unknown]>,
 ): (readonly [string, unknown])[] {
-  return Symbol.iterator in entries ? [...(entries as Iterable<readonly [string, unknown]>)] : Object.entries(entries);
+  const object = typeof entries === "object" && entries !== null;
+  const list =
+    object && Symbol.iterator in entries ? [...(entries as Iterable<readonly [string, unknown]>)] : undefined;
+  if (!object || list?.every(isPair) === false) {
+    throw new RingshiftError("INVALID_OPTION", "setMulti takes an object, a Map, or a list of [key, value] pairs.");
+  }
+  return list ?? Object.entries(entries);
 }
 
 /** Callers without types give what they like; `Object.entries` of a number is an empty list, and a string's chars are no entries. */

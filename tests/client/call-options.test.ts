@@ -34,6 +34,21 @@ test.each([
   ["of getOrSet", "getOrSet", ["k", 1, () => 1, { staleTTL: 5 }], "did you mean staleTtl?"],
   ["of flush", "flush", [{ all: true }], "flush knows no option all: it has everything."],
   ["entries that are no pairs", "setMulti", [["ab"]], "setMulti takes an object, a Map, or a list"],
+  ["a list for options", "set", ["k", 1, []], "set takes its options as an object, { ttl: 300 }, not a list."],
+  ["no entries", "setMulti", [null], "setMulti takes an object, a Map, or a list"],
+  ["entries that are missing", "setMulti", [undefined], "setMulti takes an object, a Map, or a list"],
+  ["entries that are a number", "setMulti", [5], "setMulti takes an object, a Map, or a list"],
+  ["entries that are text", "setMulti", ["ab"], "setMulti takes an object, a Map, or a list"],
+  ["keys that are text", "getMulti", ["abc"], 'getMulti takes a list of keys, getMulti(["key"]), not "abc".'],
+  ["keys that are null", "getMulti", [null], "getMulti takes a list of keys"],
+  ["keys that are no list", "deleteMulti", [5], "deleteMulti takes a list of keys"],
+  ["a signal that is none", "get", ["k", { signal: 5 }], "get: signal is an AbortSignal, not 5."],
+  ["a signal of null", "getMulti", [["k"], { signal: null }], "getMulti: signal is an AbortSignal, not null."],
+  ["an object for a signal", "set", ["k", 1, { signal: {} }], "set: signal is an AbortSignal, not an object."],
+  ["failed that is no Map", "getMulti", [["a b"], { failed: {} }], "getMulti: failed is a Map, not an object."],
+  ["the same of deleteMulti", "deleteMulti", [["a b"], { failed: [] }], "deleteMulti: failed is a Map"],
+  ["text for true", "flush", [{ everything: "no" }], 'flush: everything is true or false, not "no".'],
+  ["getOrSet without load", "getOrSet", ["k", 10], "getOrSet takes a function that makes the value"],
 ])("%s", async (_, command, words, message) => {
   const asked = server.requests.length;
   const call = (cache as unknown as Untyped)[command]!.bind(cache)(...words);
@@ -46,4 +61,25 @@ test("known ones pass, undefined ones too", async () => {
   expect(await cache.set("k", 1, { ttl: 5, compress: undefined, signal })).toBe(true);
   expect(await cache.get("k", undefined)).toBeUndefined();
   expect(await cache.setMulti(["a", "b"].map((key) => [key, 1]))).toBe(true);
+});
+
+test("an event that there is not", () => {
+  const listen = cache.on.bind(cache) as (event: string, listener: () => void) => void;
+  expect(() => listen("nodedown", () => {})).toThrow("There is no event nodedown: did you mean nodeDown?");
+  expect(() => listen("error", () => {})).toThrow("There is no event error: there are hit, miss");
+});
+
+test.each([null, { data: "x", flags: 0 }, {}])("a serializer that answers %j is INVALID_VALUE", async (answer) => {
+  const serializer = { serialize: () => answer as never, deserialize: () => undefined };
+  const own = await createClient({ servers: [server.address], serializer });
+  await expect(own.set("k", 1)).rejects.toMatchObject({ code: "INVALID_VALUE", key: "k" });
+  await own.quit();
+});
+
+test("staleTtl and earlyRefresh go as numbers that memcached reads", async () => {
+  const asked = server.requests.length;
+  const options = { staleTtl: 1e21, earlyRefresh: 5 };
+  await cache.getOrSet("long", 10, () => 1, { ...options, signal: AbortSignal.timeout(50) }).catch(() => {});
+  const [line] = server.requests.slice(asked).flatMap(({ line }) => (line.startsWith("mg long") ? [line] : []));
+  expect(line).toContain(" R2147483647");
 });
