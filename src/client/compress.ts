@@ -57,7 +57,14 @@ const METHODS: Readonly<Record<CompressionAlgorithm, Method | undefined>> = {
 };
 
 /** @throws RingshiftError INVALID_OPTION */
-export function checkCompression({ algorithm = "zlib", threshold }: Compression): void {
+export function checkCompression(compression: Compression): void {
+  if (typeof compression !== "object" || compression === null) {
+    throw new RingshiftError(
+      "INVALID_OPTION",
+      `compress is an object, { algorithm: "zlib", threshold: 1024 }, not ${String(compression)}.`,
+    );
+  }
+  const { algorithm = "zlib", threshold } = compression;
   if (!Object.hasOwn(METHODS, algorithm)) {
     throw new RingshiftError("INVALID_OPTION", `compress.algorithm is zlib, brotli or zstd, not ${algorithm}.`);
   }

@@ -84,7 +84,7 @@ export interface ClientOptions {
   readonly unmanaged?: boolean;
 }
 
-const KNOWN = new Set<string>([
+const KNOWN: readonly string[] = [
   "redis",
   "servers",
   "discovery",
@@ -109,55 +109,91 @@ const KNOWN = new Set<string>([
   "retryAmbiguous",
   "whenIndexDown",
   "unmanaged",
-] satisfies (keyof ClientOptions)[]);
+] satisfies (keyof ClientOptions)[];
+const KNOWN_OF_NODE = ["address", "name", "weight", "vnodes"] satisfies (keyof NewNode)[];
 
 /** @throws RingshiftError INVALID_OPTION */
 export function checkOptions(options: ClientOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) {
-      const near = nearest(name, [...KNOWN]);
-      const hint = near === undefined ? `it has ${[...KNOWN].join(", ")}.` : `did you mean ${near}?`;
-      throw new RingshiftError("INVALID_OPTION", `createClient knows no option ${name}; ${hint}`);
+  if (typeof options !== "object" || options === null) {
+    throw invalid("createClient takes its options as an object: { redis }, or { servers }.");
+  }
+  requireKnown("createClient", options, KNOWN);
+  if (options.redis !== undefined && (typeof options.redis !== "string" || options.redis === "")) {
+    throw invalid(`redis is a URL, "redis://127.0.0.1:6379", not ${String(options.redis)}.`);
+  }
+  if (options.servers !== undefined) checkServers(options.servers);
+  if (options.serializer !== undefined) checkSerializer(options.serializer);
+  for (const name of ["hashTags", "hashLongKeys", "retryAmbiguous", "unmanaged"] as const) {
+    const value: unknown = options[name];
+    if (value !== undefined && typeof value !== "boolean") {
+      throw invalid(`${name} is true or false, not ${String(value)}.`);
     }
   }
   for (const name of ["timeoutMs", "connectTimeoutMs", "ioTimeoutMs"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
-      throw new RingshiftError("INVALID_OPTION", `${name} is a number of milliseconds above 0, not ${value}.`);
+      throw invalid(`${name} is a number of milliseconds above 0, not ${value}.`);
     }
   }
   if (options.whenIndexDown !== undefined && !["mark", "reject"].includes(options.whenIndexDown)) {
-    throw new RingshiftError("INVALID_OPTION", `whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);
+    throw invalid(`whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);
   }
   if (options.binaryKeys !== undefined && options.binaryKeys !== "base64") {
-    throw new RingshiftError("INVALID_OPTION", `binaryKeys is "base64", not ${String(options.binaryKeys)}.`);
+    throw invalid(`binaryKeys is "base64", not ${String(options.binaryKeys)}.`);
   }
   if (options.onNodeDown !== undefined && !["error", "miss"].includes(options.onNodeDown)) {
-    throw new RingshiftError("INVALID_OPTION", `onNodeDown is "error" or "miss", not ${options.onNodeDown}.`);
+    throw invalid(`onNodeDown is "error" or "miss", not ${options.onNodeDown}.`);
   }
   if (options.onRejoin !== undefined && !["repair", "flush"].includes(options.onRejoin)) {
-    throw new RingshiftError("INVALID_OPTION", `onRejoin is "repair" or "flush", not ${options.onRejoin}.`);
+    throw invalid(`onRejoin is "repair" or "flush", not ${options.onRejoin}.`);
   }
   if (options.onRejoin === "repair" && options.redis === undefined) {
-    throw new RingshiftError("INVALID_OPTION", 'onRejoin "repair" needs `redis`, where the keys to repair are listed.');
+    throw invalid('onRejoin "repair" needs `redis`, where the keys to repair are listed.');
   }
   for (const name of ["queueLimit", "downAfter"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
-      throw new RingshiftError("INVALID_OPTION", `${name} is a whole number above 0, not ${value}.`);
+      throw invalid(`${name} is a whole number above 0, not ${value}.`);
     }
   }
   if (options.compress !== undefined) checkCompression(options.compress);
   checkTransport(options);
   if (options.discovery !== undefined) checkDiscovery(options.discovery, options.redis !== undefined);
   if (options.redis === undefined && !options.servers?.length && options.discovery === undefined) {
-    throw new RingshiftError(
-      "INVALID_OPTION",
-      "createClient needs `redis`, or `servers` (or `discovery`) for a plain ketama client.",
-    );
+    throw invalid("createClient needs `redis`, or `servers` (or `discovery`) for a plain ketama client.");
   }
 }
 
 export function newNodes(servers: readonly (string | NewNode)[]): NewNode[] {
   return servers.map((server) => (typeof server === "string" ? { address: server } : server));
+}
+
+function checkServers(servers: readonly (string | NewNode)[]): void {
+  if (!Array.isArray(servers)) throw invalid(`servers is a list, ["127.0.0.1:11211"], not ${String(servers)}.`);
+  for (const server of servers as readonly (string | NewNode)[]) {
+    if (typeof server === "string") continue;
+    if (typeof server !== "object" || server === null || typeof server.address !== "string") {
+      throw invalid('servers has addresses, "127.0.0.1:11211", or objects with an address: { address, name, weight }.');
+    }
+    requireKnown("A server", server, KNOWN_OF_NODE);
+  }
+}
+
+function checkSerializer(serializer: Partial<Serializer> | null): void {
+  const { serialize, deserialize } = serializer ?? {};
+  if (typeof serialize === "function" && typeof deserialize === "function") return;
+  throw invalid("serializer is an object with the functions serialize and deserialize.");
+}
+
+function requireKnown(what: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    const hint = near === undefined ? `it has ${known.join(", ")}.` : `did you mean ${near}?`;
+    throw invalid(`${what} knows no option ${name}; ${hint}`);
+  }
+}
+
+function invalid(message: string): RingshiftError {
+  return new RingshiftError("INVALID_OPTION", message);
 }
