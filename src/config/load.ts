@@ -8,7 +8,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
 import type { core } from "zod";
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
@@ -129,10 +129,22 @@ function fromFile(file: string, text: string, given: Map<string, Given>): void {
       if (!isLeaf && !LEAVES.some((leaf) => leaf.path.startsWith(`${path}.`)))
         throw unknown(`${file}:${line}`, prefix, name);
       if (!isLeaf) visit(value as Node | null, path);
-      else if (value !== null) given.set(path, { value: (value as Node).toJS(document), origin: `${file}:${line}` });
+      else if (value !== null) {
+        const origin = `${file}:${line}`;
+        given.set(path, { value: plain(value as Node, document, origin), origin });
+      }
     }
   };
   visit(document.contents as Node | null, "");
+}
+
+/** @throws RingshiftError for an alias without its anchor, and for aliases of aliases that would fill the memory */
+function plain(node: Node, document: Document, origin: Origin): unknown {
+  try {
+    return node.toJS(document);
+  } catch (error) {
+    throw invalid(`${origin}: ${(error as Error).message}`);
+  }
 }
 
 function unknown(where: string, prefix: string, name: string): RingshiftError {

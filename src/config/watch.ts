@@ -21,6 +21,7 @@ const POLL_MS = 2_000;
 
 export class FileWatch {
   readonly #changed: () => Promise<void>;
+  readonly #failed: (error: unknown) => void;
   #files: readonly string[];
   #seen = "";
   #watchers: FSWatcher[] = [];
@@ -29,16 +30,24 @@ export class FileWatch {
   #work: Promise<void> = Promise.resolve();
   #closed = false;
 
-  private constructor(files: readonly string[], changed: () => Promise<void>) {
+  private constructor(files: readonly string[], changed: () => Promise<void>, failed: (error: unknown) => void) {
     this.#files = files;
     this.#changed = changed;
+    this.#failed = failed;
     this.#poll = setInterval(() => this.#look(), POLL_MS);
     this.#poll.unref();
   }
 
-  /** @param changed called when the content of a file has changed, one call at a time */
-  static async start(files: readonly string[], changed: () => Promise<void>): Promise<FileWatch> {
-    const watched = new FileWatch(files, changed);
+  /**
+   * @param changed called when the content of a file has changed, one call at a time
+   * @param failed called when `changed` has rejected; the watch goes on
+   */
+  static async start(
+    files: readonly string[],
+    changed: () => Promise<void>,
+    failed: (error: unknown) => void,
+  ): Promise<FileWatch> {
+    const watched = new FileWatch(files, changed, failed);
     watched.#seen = await digest(files);
     watched.#watchFolders();
     return watched;
@@ -88,13 +97,15 @@ export class FileWatch {
   }
 
   #look(): void {
-    this.#work = this.#work.then(async () => {
-      if (this.#closed) return;
-      const now = await this.#settledDigest();
-      if (now === this.#seen || this.#closed) return;
-      this.#seen = now;
-      await this.#changed();
-    });
+    this.#work = this.#work
+      .then(async () => {
+        if (this.#closed) return;
+        const now = await this.#settledDigest();
+        if (now === this.#seen || this.#closed) return;
+        this.#seen = now;
+        await this.#changed();
+      })
+      .catch(this.#failed);
   }
 }
 

@@ -62,7 +62,8 @@ export class Configured {
     await this.#reportDrift();
     const { files } = this.#loaded;
     if (files.length === 0) return;
-    this.#watch = await FileWatch.start(files, () => this.changed());
+    const failed = (error: unknown) => this.#options.log.add("config", "error", wordsOf(error));
+    this.#watch = await FileWatch.start(files, () => this.changed(), failed);
     await this.changed(); // since they were read something may have changed that nobody watched
   }
 
@@ -86,8 +87,7 @@ export class Configured {
     try {
       next = await this.#read();
     } catch (error) {
-      if (!isRingshiftError(error)) throw error;
-      log.add("config", "error", `Nothing was changed: ${error.message}`);
+      log.add("config", "error", `Nothing was changed: ${isRingshiftError(error) ? error.message : wordsOf(error)}`);
       return;
     }
     if (isDeepStrictEqual(next, before)) return;
@@ -102,9 +102,7 @@ export class Configured {
     this.#named = next.nodes ?? named;
     this.#editing = this.#editing
       .then(() => this.#edit(named, next.nodes))
-      .catch((error: unknown) => {
-        log.add("config", "error", isRingshiftError(error) ? `${error.code}: ${error.message}` : String(error));
-      });
+      .catch((error: unknown) => log.add("config", "error", wordsOf(error)));
   }
 
   /** @throws RingshiftError INVALID_OPTION for what is bad, and for a file that has lost all it said: somebody is still writing it */
@@ -176,6 +174,10 @@ export class Configured {
       setTimeout(resolve, BUSY_MS).unref();
     });
   }
+}
+
+function wordsOf(error: unknown): string {
+  return isRingshiftError(error) ? `${error.code}: ${error.message}` : String(error);
 }
 
 function nameOf({ name, address }: NodeSetting): string {

@@ -16,6 +16,13 @@ function yaml(text: string): string {
   writeFileSync(file, text);
   return file;
 }
+/** Lists of lists, 9 ** 3 long. */
+const ALIASES = ["&a [x]", "&b", "&c", "&d"]
+  .map((anchor, i) => {
+    const before = "_abc"[i];
+    return `\n  - ${i === 0 ? anchor : `${anchor} [${Array(9).fill(`*${before}`).join(", ")}]`}`;
+  })
+  .join("");
 const load = (text: string, env = {}, flags = {}) => loadSettings({ file: yaml(text), env, flags });
 
 describe("sources", () => {
@@ -103,6 +110,8 @@ describe("refusals name the place and what helps", () => {
     ["namespace: 'a b'", /namespace "a b"/],
     ["observer: {minNodes: 5, maxNodes: 4}", /minNodes 5 is above observer.maxNodes 4/],
     ["a: [", /ringshift.yaml:1: /],
+    ["redis: redis://a\nspares: *there", /ringshift.yaml:2: Unresolved alias .*: there/],
+    [`redis: redis://a\nspares:${ALIASES}`, /ringshift.yaml:2: Excessive alias count/],
     ["redis: redis://a\nredis: redis://b", /ringshift.yaml:2: .*unique/],
   ])("%j", async (text, message) => {
     await expect(load(text)).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringMatching(message) });

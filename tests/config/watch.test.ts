@@ -8,9 +8,13 @@ import { FileWatch } from "../../src/config/watch.ts";
 let folder: string;
 let watching: FileWatch | undefined;
 let calls: number;
+let failing: boolean;
+let failures: string[];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ringshift-watch-"));
   calls = 0;
+  failing = false;
+  failures = [];
 });
 afterEach(async () => {
   await watching?.close();
@@ -18,9 +22,11 @@ afterEach(async () => {
 });
 
 async function start(...files: string[]): Promise<void> {
-  watching = await FileWatch.start(files, async () => {
+  const changed = async () => {
     calls++;
-  });
+    if (failing) throw new Error(`of call ${calls}`);
+  };
+  watching = await FileWatch.start(files, changed, (error) => failures.push(String(error)));
 }
 async function called(times: number): Promise<void> {
   while (calls < times) await sleep(10);
@@ -68,4 +74,17 @@ test("a touch and a file beside it are no change; a deletion is one", async () =
   rmSync(file);
   await called(1);
   expect(calls).toBe(1);
+});
+
+test("a call that fails is told, and the next change is seen", async () => {
+  const file = join(folder, "ringshift.yaml");
+  writeFileSync(file, "a");
+  failing = true;
+  await start(file);
+  for (const [i, text] of ["b", "c"].entries()) {
+    writeFileSync(file, text);
+    await called(i + 1);
+  }
+  await watching?.close();
+  expect(failures).toEqual(["Error: of call 1", "Error: of call 2"]);
 });

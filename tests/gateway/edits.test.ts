@@ -18,6 +18,8 @@ let log: EventLog;
 let configured: Configured;
 let settingsTaken: number;
 let refusal: RingshiftError | undefined;
+/** What reading the sources fails with. */
+let unreadable: Error | undefined;
 /** What another process does just before a change of this one. */
 let ahead: (() => void) | undefined;
 
@@ -28,6 +30,7 @@ beforeEach(() => {
   applied = [];
   settingsTaken = 0;
   refusal = undefined;
+  unreadable = undefined;
   ahead = undefined;
 });
 afterEach(async () => {
@@ -37,7 +40,10 @@ afterEach(async () => {
 
 async function start(text: string): Promise<void> {
   writeFileSync(file, text);
-  const reload = () => loadSettings({ file, env: {} });
+  const reload = async () => {
+    if (unreadable !== undefined) throw unreadable;
+    return loadSettings({ file, env: {} });
+  };
   log = new EventLog();
   configured = new Configured({
     loaded: await reload(),
@@ -91,6 +97,16 @@ test("a file that is read while it is written: empty, or cut off", async () => {
   expect(said()).toContain("ringshift.yaml is empty");
   await edit("nodes: [a:1, b:1]\nspares: [s:1]");
   expect(applied).toEqual([]);
+});
+
+test("a file that cannot be read for a reason nobody foresaw: said, and the next edit is carried out", async () => {
+  await start("nodes: [a:1, b:1]");
+  unreadable = new TypeError("of the reader");
+  await edit("nodes: [a:1]");
+  expect(said()).toBe("Nothing was changed: TypeError: of the reader");
+  unreadable = undefined;
+  await edit("nodes: [a:1, b:1, c:1]");
+  expect(applied).toEqual(["add-node c:1"]);
 });
 
 test("nodes that the file does not name for a while: what an operator has added meanwhile is not the file's to remove", async () => {
