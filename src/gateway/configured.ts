@@ -4,7 +4,7 @@
  *
  *   file changed ─► load ─ bad: say why, keep everything ─┐
  *                     │ good                              ▼
- *                     ├─► settings that take effect at once (spares, observer, timeouts, rates)
+ *                     ├─► settings that take effect at once (spares, observer, timeouts, rates); tried until it works
  *                     ├─► settings that need a restart: say so
  *                     └─► nodes: edit ─► plan and migration, one after another, until nothing is left of it
  */
@@ -27,7 +27,7 @@ export interface ConfiguredOptions {
   readonly present: () => Promise<readonly NodeRecord[]>;
   /** Carries one change through. @throws RingshiftError */
   readonly apply: (change: Change) => Promise<unknown>;
-  /** Other settings are in effect. */
+  /** Puts the settings in effect, in the place of `before`. When it rejects, it is called again until it has worked. */
   readonly onSettings: (loaded: Loaded, before: Loaded) => Promise<void>;
 }
 
@@ -35,11 +35,17 @@ export interface ConfiguredOptions {
 const NEED_RESTART = ["redis", "namespace", "data", "admin", "tls", "auth"] as const;
 /** Between two tries while another process coordinates a change, in ms. */
 const BUSY_MS = 1_000;
+/** Between two tries to put settings in effect, in ms. */
+const RETRY_MS = 1_000;
 const MAX_BUSY_TRIES = 3_600;
 
 export class Configured {
   readonly #options: ConfiguredOptions;
   #loaded: Loaded;
+  /** The settings that `onSettings` has put in effect. */
+  #inEffect: Loaded;
+  #taking: Promise<void> = Promise.resolve();
+  #takeAgain: NodeJS.Timeout | undefined;
   /** The nodes that the configuration has named last: what an edit is compared with, also after one that named none. */
   #named: readonly NodeSetting[] | undefined;
   #watch: FileWatch | undefined;
@@ -50,6 +56,7 @@ export class Configured {
   constructor(options: ConfiguredOptions) {
     this.#options = options;
     this.#loaded = options.loaded;
+    this.#inEffect = options.loaded;
     this.#named = options.loaded.nodes;
   }
 
@@ -76,12 +83,13 @@ export class Configured {
     this.#closed = true;
     this.#wake?.();
     await this.#watch?.close();
-    await this.#editing;
+    clearTimeout(this.#takeAgain);
+    await Promise.all([this.#taking, this.#editing]);
   }
 
   /** The files may have changed: reads them. Resolves before the migrations that follow have ended. */
   async changed(): Promise<void> {
-    const { log, onSettings } = this.#options;
+    const { log } = this.#options;
     const before = this.#loaded;
     let next: Loaded;
     try {
@@ -96,13 +104,32 @@ export class Configured {
       if (isDeepStrictEqual(next.settings[name], before.settings[name])) continue;
       log.add("config", "warn", `${name} has changed: it takes effect when the gateway is started again.`);
     }
-    await onSettings(next, before);
     log.add("config", "info", "The configuration was read again.");
+    await this.#take();
     const named = this.#named;
     this.#named = next.nodes ?? named;
     this.#editing = this.#editing
       .then(() => this.#edit(named, next.nodes))
       .catch((error: unknown) => log.add("config", "error", wordsOf(error)));
+  }
+
+  /** One try at a time; what it failed with is said once for every reading of the files. */
+  #take(again = false): Promise<void> {
+    clearTimeout(this.#takeAgain);
+    this.#taking = this.#taking.then(async () => {
+      const next = this.#loaded;
+      if (next === this.#inEffect || this.#closed) return;
+      const { log, onSettings } = this.#options;
+      try {
+        await onSettings(next, this.#inEffect);
+        this.#inEffect = next;
+        if (again) log.add("config", "info", "All settings are in effect.");
+      } catch (error) {
+        if (!again) log.add("config", "error", `Not all settings are in effect, more tries follow: ${wordsOf(error)}`);
+        if (!this.#closed) this.#takeAgain = setTimeout(() => void this.#take(true), RETRY_MS).unref();
+      }
+    });
+    return this.#taking;
   }
 
   /** @throws RingshiftError INVALID_OPTION for what is bad, and for a file that has lost all it said: somebody is still writing it */

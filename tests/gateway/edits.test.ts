@@ -2,6 +2,7 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadSettings } from "../../src/config/load.ts";
 import { RingshiftError } from "../../src/errors.ts";
@@ -17,6 +18,10 @@ let applied: string[];
 let log: EventLog;
 let configured: Configured;
 let settingsTaken: number;
+/** The times in effect before and after. */
+let took: string[];
+/** What putting settings in effect fails with. */
+let away: Error | undefined;
 let refusal: RingshiftError | undefined;
 /** What reading the sources fails with. */
 let unreadable: Error | undefined;
@@ -29,6 +34,8 @@ beforeEach(() => {
   present = ["a:1", "b:1"].map((address, index) => ({ index, name: address, address }));
   applied = [];
   settingsTaken = 0;
+  took = [];
+  away = undefined;
   refusal = undefined;
   unreadable = undefined;
   ahead = undefined;
@@ -68,8 +75,10 @@ async function start(text: string): Promise<void> {
         present = present.map((node) => (node.name === change.name ? { ...node, vnodes: change.vnodes } : node));
       }
     },
-    onSettings: async () => {
+    onSettings: async (next, before) => {
+      if (away !== undefined) throw away;
       settingsTaken++;
+      took.push(`${before.settings.timeouts.ioMs} ${next.settings.timeouts.ioMs}`);
     },
   });
 }
@@ -107,6 +116,22 @@ test("a file that cannot be read for a reason nobody foresaw: said, and the next
   unreadable = undefined;
   await edit("nodes: [a:1, b:1, c:1]");
   expect(applied).toEqual(["add-node c:1"]);
+});
+
+test("settings that cannot be put in effect are tried again, also after another edit; the nodes do not wait for them", async () => {
+  await start("nodes: [a:1, b:1]");
+  away = new RingshiftError("REDIS_UNREACHABLE", "Redis is away");
+  await edit("nodes: [a:1, b:1, c:1]\ntimeouts: {ioMs: 700}");
+  expect(applied).toEqual(["add-node c:1"]);
+  await edit("nodes: [a:1, b:1, c:1]\ntimeouts: {ioMs: 700}\nlog: {level: debug}");
+  expect(said().match(/REDIS_UNREACHABLE: Redis is away/g)).toHaveLength(2); // once an edit
+  await sleep(1_500);
+  expect(said().match(/REDIS_UNREACHABLE/g)).toHaveLength(2);
+  away = undefined;
+  while (took.length === 0) await sleep(20);
+  expect(took).toEqual(["1000 700"]);
+  await sleep(1_500);
+  expect(took).toHaveLength(1);
 });
 
 test("nodes that the file does not name for a while: what an operator has added meanwhile is not the file's to remove", async () => {
