@@ -180,6 +180,7 @@ async function openParts({ loaded, reload, logger }: GatewayOptions, closers: Cl
     spares: () => settings().spares.map(toNewNode),
     document: () => view().document,
     health: () => watch.nodes,
+    probedAt: () => watch.roundAt,
     lock: (holder, ms) => store.lease(holder, ms),
     unlock: (holder) => store.releaseLease(holder),
     apply: (change) => changes.run(change, "observer"),

@@ -1,10 +1,11 @@
 /**
  * The observer: looks at what the node watch has seen, and with policy `scale` acts on it. One observer of a cluster acts at a time, the
- * one that holds the lock in Redis; the others look on and take over when it is gone.
+ * one that holds the lock in Redis; the others look on and take over when it is gone. Rounds keep the lock, and so may be more frequent
+ * than probes: the policy goes by the probes' time.
  *
- *   every interval:  lock? ─ no ─► watch only
- *                      │ yes
- *                    decide (policy.ts) ─► nothing │ policy report: say it │ policy scale: add or remove a spare
+ *   every round:  lock? ─ no ─► watch only
+ *                   │ yes
+ *                 decide (policy.ts) ─► nothing │ policy report: say it │ policy scale: add or remove a spare
  */
 import { hostname } from "node:os";
 import { isRingshiftError } from "../errors.ts";
@@ -28,6 +29,8 @@ export interface ObserverOptions {
   readonly document: () => TopologyDocument;
   /** Health of the cluster's nodes. */
   readonly health: () => readonly NodeHealth[];
+  /** Monotonic ms of the end of the probes that the health is from. */
+  readonly probedAt: () => number;
   /** Takes or renews the lock; answers who holds it. @throws RingshiftError */
   readonly lock: (holder: string, ms: number) => Promise<string>;
   readonly unlock: (holder: string) => Promise<void>;
@@ -138,6 +141,7 @@ export class Observer {
     const free = spares.filter((name) => !names.has(name));
     return {
       nowMs,
+      probedMs: this.#options.probedAt(),
       nodes: this.#options.health().flatMap(({ name, state, stats }) => {
         return stats === undefined || state === "down" || !names.has(name) ? [] : [{ name, ...stats }];
       }),

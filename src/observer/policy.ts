@@ -33,6 +33,8 @@ export interface NodeSample {
 export interface Sample {
   /** Monotonic. */
   readonly nowMs: number;
+  /** When the nodes were probed, on the same clock. Of one probe there may be many samples. */
+  readonly probedMs: number;
   /** The nodes that answered, and how many there are. */
   readonly nodes: readonly NodeSample[];
   readonly size: number;
@@ -48,10 +50,19 @@ export type Load = "full" | "normal" | "low";
 
 export interface PolicyState {
   readonly load: Load;
-  /** Since when the load is what it is. */
+  /** The probe since which the load is what it is. */
   readonly sinceMs: number;
   readonly changedMs: number;
-  readonly at: { readonly nowMs: number; readonly evictions: ReadonlyMap<string, number> } | undefined;
+  /** The latest probe. */
+  readonly at: Probe | undefined;
+}
+
+interface Probe {
+  readonly probedMs: number;
+  /** By node, since its start. */
+  readonly evictions: ReadonlyMap<string, number>;
+  /** Evictions a second since the probe before. */
+  readonly rate: number;
 }
 
 export interface Decision {
@@ -77,12 +88,12 @@ export function changed(state: PolicyState, nowMs: number): PolicyState {
 }
 
 export function decide(state: PolicyState, sample: Sample, settings: PolicySettings): Decision {
-  const { nowMs } = sample;
-  const { load, reason } = loadOf(state, sample, settings);
-  const at = { nowMs, evictions: new Map(sample.nodes.map((node) => [node.name, node.evictions])) };
-  const sinceMs = load === state.load ? state.sinceMs : nowMs;
+  const { nowMs, probedMs } = sample;
+  const at = probeOf(state.at, sample);
+  const { load, reason } = loadOf(at.rate, sample, settings);
+  const sinceMs = load === state.load ? state.sinceMs : Math.max(probedMs, state.changedMs);
   const next: PolicyState = { ...state, load, sinceMs, at };
-  const heldSeconds = (nowMs - sinceMs) / 1000;
+  const heldSeconds = (probedMs - sinceMs) / 1000; // what no probe has seen yet does not count
   const none = (blocked?: string): Decision => ({ state: next, action: { kind: "none" }, reason, blocked });
   const due =
     load === "full"
@@ -102,8 +113,7 @@ export function decide(state: PolicyState, sample: Sample, settings: PolicySetti
   return { state: next, action: { kind: "remove", name }, reason, blocked: undefined };
 }
 
-function loadOf(state: PolicyState, sample: Sample, settings: PolicySettings): { load: Load; reason: string } {
-  const rate = evictionRate(state, sample);
+function loadOf(rate: number, sample: Sample, settings: PolicySettings): { load: Load; reason: string } {
   if (rate > settings.evictionsPerSecond) return { load: "full", reason: `${rate.toFixed(1)} evictions/s` };
   for (const { name, bytes, limitBytes } of sample.nodes) {
     const used = bytes / limitBytes;
@@ -118,12 +128,14 @@ function loadOf(state: PolicyState, sample: Sample, settings: PolicySettings): {
   return { load: "low", reason: `without ${last} the memory would be ${percent(stored / left)} full` };
 }
 
-/** Of all nodes since the sample before. A server that has restarted counts anew. */
-function evictionRate({ at }: PolicyState, { nowMs, nodes }: Sample): number {
-  if (at === undefined || nowMs <= at.nowMs) return 0;
+/** A sample of the same probe leaves it as it is. A server that has restarted counts anew. */
+function probeOf(at: Probe | undefined, { probedMs, nodes }: Sample): Probe {
+  if (at !== undefined && probedMs <= at.probedMs) return at;
+  const evictions = new Map(nodes.map((node) => [node.name, node.evictions]));
+  if (at === undefined) return { probedMs, evictions, rate: 0 };
   let evicted = 0;
-  for (const { name, evictions } of nodes) evicted += Math.max(0, evictions - (at.evictions.get(name) ?? evictions));
-  return evicted / ((nowMs - at.nowMs) / 1000);
+  for (const [name, now] of evictions) evicted += Math.max(0, now - (at.evictions.get(name) ?? now));
+  return { probedMs, evictions, rate: evicted / ((probedMs - at.probedMs) / 1000) };
 }
 
 function percent(part: number): string {

@@ -26,6 +26,8 @@ const settings: ObserverSettings = {
 
 let redis: RedisServer;
 let store: RedisStore;
+/** Of the latest round; every round has its probes. */
+let probedMs = 0;
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -51,6 +53,7 @@ class World {
       spares: () => [{ address: "s:1" }, { address: "s:2" }],
       document: () => ({ phase: "S", settling: false, nodes: this.nodes }) as unknown as TopologyDocument,
       health: () => this.nodes.map(({ name }) => ({ name, state: "up", stats: { ...FULL } }) as unknown as NodeHealth),
+      probedAt: () => probedMs,
       lock: (holder, ms) =>
         this.redisAway ? Promise.reject(new RingshiftError("REDIS_UNREACHABLE", "away")) : store.lease(holder, ms),
       unlock: (holder) => store.releaseLease(holder),
@@ -69,6 +72,7 @@ class World {
 /** Rounds a second apart, of all observers by turns. */
 async function rounds(seconds: number, from: number, ...observers: Observer[]): Promise<number> {
   for (let i = 0; i < seconds; i++) {
+    probedMs = from + i * 1_000;
     for (const observer of observers) await observer.round(from + i * 1_000);
     await new Promise((resolve) => setImmediate(resolve)); // a change ends
   }

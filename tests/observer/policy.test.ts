@@ -45,7 +45,16 @@ function sampleAt(
   { bytes = 60, evictions = 0, ...rest }: Partial<Sample> & { bytes?: number; evictions?: number },
 ): Sample {
   const nodes = ["a", "b", "s1"].map((name) => ({ name, bytes, limitBytes: 100, evictions }));
-  return { nowMs: second * 1000, nodes, size: 3, free: ["s2"], used: ["s1"], busy: false, ...rest };
+  return {
+    nowMs: second * 1000,
+    probedMs: second * 1000,
+    nodes,
+    size: 3,
+    free: ["s2"],
+    used: ["s1"],
+    busy: false,
+    ...rest,
+  };
 }
 const begin = { at: 1000, state: initialState(1000_000) };
 const later = { at: 2000, state: initialState(1000_000) };
@@ -59,6 +68,17 @@ describe("out", () => {
   test("evictions over the threshold", () => {
     expect(run(20, later, (i) => ({ evictions: i })).actions).toEqual(["12 add s2"]); // three nodes: 3/s, known from the second sample on
     expect(run(20, later, (i) => ({ evictions: Math.floor(i / 3) })).actions).toEqual([]);
+  });
+
+  test("evictions over the threshold, in probes that are rarer than samples", () => {
+    const every = (seconds: number, perSecond: number) => (i: number) => {
+      const probed = i - (i % seconds);
+      return { probedMs: (later.at + probed) * 1000, evictions: probed * perSecond };
+    };
+    expect(run(40, later, every(5, 1)).actions).toEqual(["15 add s2"]); // 3/s, known from the second probe on
+    expect(run(40, later, every(5, 0.3)).actions).toEqual([]);
+    expect(run(29, later, every(15, 1)).actions).toEqual([]); // one probe saw it: the next one has to as well
+    expect(run(30, later, every(15, 1)).actions).toEqual(["30 add s2"]);
   });
 
   test("a dip starts the clock anew", () => {
