@@ -122,13 +122,13 @@ export class Observer {
   }
 
   async #hold(): Promise<boolean> {
-    const held = await this.#options.lock(this.#holder, LOCK_MS).then(
-      (holder) => holder === this.#holder,
-      () => false, // without Redis nobody changes the cluster
-    );
+    const holder = await this.#options.lock(this.#holder, LOCK_MS).catch(() => undefined);
+    const held = holder === this.#holder;
     if (held !== this.#acting) {
       this.#state = undefined;
-      this.#options.onEvent("info", held ? "This observer acts now." : "Another observer acts; this one looks on.");
+      if (held) this.#options.onEvent("info", "This observer acts now.");
+      else if (holder !== undefined) this.#options.onEvent("info", "Another observer acts; this one looks on.");
+      else this.#options.onEvent("warn", "Redis does not answer: no observer acts until it does.");
     }
     this.#acting = held;
     return held;

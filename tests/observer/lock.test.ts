@@ -119,6 +119,7 @@ test("without Redis nobody acts", async () => {
   world.redisAway = true;
   at = await rounds(30, at, a.observer);
   expect([a.observer.acting, world.changes]).toEqual([false, []]);
+  expect(a.said).toEqual([HOLDERS, "Redis does not answer: no observer acts until it does."]);
   world.redisAway = false;
   await rounds(12, at, a.observer);
   expect(world.changes).toEqual(["a adds s:1"]);
