@@ -58,7 +58,7 @@ function addPages(app: App, parts: AdminParts, state: StateReader, events: Event
   app.get("/", () => dashboardPage());
   app.get("/assets/:name", (context) => dashboardAsset(context.req.param("name")));
   app.get("/openapi.json", (context) => context.json(openApi()));
-  app.get("/events", () => events.open());
+  app.get("/events", (context) => (context.req.method === "HEAD" ? events.head() : events.open()));
   app.get("/healthz", (context) => context.json({ status: "ok" }));
   app.get("/readyz", (context) => {
     const reason = unready(parts);

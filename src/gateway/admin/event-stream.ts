@@ -6,6 +6,7 @@
  *
  * One snapshot serves all listeners, and none is made while nobody listens. A listener that does not read is dropped, not buffered for.
  */
+import { RingshiftError } from "../../errors.ts";
 import type { EventLog, LogEntry } from "../event-log.ts";
 import { HttpProblem } from "../http/problem.ts";
 import type { StateView } from "./state.ts";
@@ -16,6 +17,10 @@ const MAX_LISTENERS = 64;
 const MAX_BEHIND = 64;
 /** Rounds between two comments that keep proxies from closing a silent connection. */
 const BEAT_ROUNDS = 30;
+
+/** A place comes free when a listener goes, not within the second that other 503s ask for. */
+const RETRY_AFTER_S = "10";
+const HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
@@ -40,11 +45,15 @@ export class EventStream {
     return this.#listeners.size;
   }
 
-  /** A new listener's response. @throws HttpProblem RATE_LIMITED with too many */
+  /** The answer to HEAD: nobody listens. @throws as `open` */
+  head(): Response {
+    this.#admit();
+    return new Response(null, { headers: HEADERS });
+  }
+
+  /** A new listener's response. @throws HttpProblem TOO_MANY_LISTENERS; RingshiftError CLOSED */
   open(): Response {
-    if (this.#closed || this.#listeners.size >= MAX_LISTENERS) {
-      throw new HttpProblem(503, "RATE_LIMITED", `At most ${MAX_LISTENERS} listen at a time.`);
-    }
+    this.#admit();
     let own: Controller;
     const stream = new ReadableStream<Uint8Array>(
       {
@@ -61,9 +70,7 @@ export class EventStream {
       },
       { highWaterMark: 1_000 },
     );
-    return new Response(stream, {
-      headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
-    });
+    return new Response(stream, { headers: HEADERS });
   }
 
   /** Ends all streams: a server that stops would wait for them. */
@@ -73,6 +80,13 @@ export class EventStream {
       this.#drop(controller);
       controller.close();
     }
+  }
+
+  #admit(): void {
+    if (this.#closed) throw new RingshiftError("CLOSED", "The gateway is stopping.");
+    if (this.#listeners.size < MAX_LISTENERS) return;
+    const headers = { "retry-after": RETRY_AFTER_S };
+    throw new HttpProblem(503, "TOO_MANY_LISTENERS", `At most ${MAX_LISTENERS} listen at a time.`, headers);
   }
 
   async #round(): Promise<void> {

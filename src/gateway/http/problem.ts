@@ -15,6 +15,7 @@ export const HTTP_CODES = {
   UNAUTHORIZED: "The change needs the bearer token of RINGSHIFT_ADMIN_TOKEN.",
   FORBIDDEN: "The request is refused: it comes from another site, or this port was started without a token.",
   RATE_LIMITED: "Too many requests from this address.",
+  TOO_MANY_LISTENERS: "As many listen to /events as may.",
   MALFORMED_REQUEST: "The bytes are no HTTP request that this port takes, or its head is longer than 16 KiB.",
   BODY_TIMEOUT: "The request's body did not arrive in time.",
   INTERNAL: "The gateway failed; its log says how.",
