@@ -1,6 +1,7 @@
 /** What the data port answers when it stores and reads nothing, and what it says about the cluster with every answer. */
 import { describe, expect, test } from "vitest";
 import { stats } from "../../src/memcached/admin.ts";
+import { keyOfBytes } from "../../src/memcached/key.ts";
 import { json, postTo, useDataPort } from "./support.ts";
 
 const port = useDataPort();
@@ -69,10 +70,40 @@ describe("bad requests", () => {
     ["a negative TTL", "PUT", "/k?ttl=-1", "x", "INVALID_TTL"],
     ["a bad batch", "POST", "/", '{"get":["a"],"delete":["b"]}', "INVALID_OPTION"],
     ["an empty batch", "POST", "/", '{"get":[]}', "INVALID_OPTION"],
+    ["a batch's TTL beside its body", "POST", "/?ttl=5", '{"set":{"k":1}}', "INVALID_OPTION"],
+    ["a batch with an unknown parameter", "POST", "/?foo=bar", '{"get":["k"]}', "INVALID_OPTION"],
+    ["a DELETE with an unknown parameter", "DELETE", "/k?foo=bar", undefined, "INVALID_OPTION"],
+    ["a DELETE with a TTL", "DELETE", "/k?ttl=5", undefined, "INVALID_OPTION"],
+    ["a key with a segment .. in a batch", "POST", "/", '{"set":{"a/../b":1}}', "INVALID_KEY"],
+    ["a key that is a segment . in a batch", "GET", "/?key=.", undefined, "INVALID_KEY"],
+    ["a key with half an escape in a batch", "GET", "/?key=%f", undefined, "INVALID_KEY"],
     ["one bad key in a batch", "POST", "/", '{"set":{"fine":1,"not fine":2}}', "INVALID_KEY"],
   ])("%s is a 400", async (_, method, target, body, code) => {
-    const response = await port.send(method, target, { body });
+    const response = await port.send(method, target, body === undefined ? {} : { body });
     expect([response.status, (await json(response)).code]).toEqual([400, code]);
+  });
+
+  test.each([
+    ["if-match", "*", /go with one key/],
+    ["if-none-match", "*", /go with one key/],
+    ["cache-control", "max-age=60", /"ttl": 60/],
+  ])("%s on a batch is a 400 that says where it belongs, and stores nothing", async (name, value, detail) => {
+    const headers = { [name]: value };
+    const response = await port.send("POST", "/", { body: '{"set":{"stray":1}}', headers });
+    expect([response.status, (await json(response)).detail]).toEqual([400, expect.stringMatching(detail)]);
+    expect((await port.send("GET", "/stray")).status).toBe(404);
+  });
+
+  test("a key of bytes that are no UTF-8 is the same in a path and in a batch", async () => {
+    await post("/%ff%fe", "bytes");
+    const answer = await json(await port.send("GET", "/?key=%ff%fe&key=%EF%BF%BD&key=ab%3D"));
+    const key = keyOfBytes(Buffer.from([0xff, 0xfe]));
+    expect(answer).toEqual({ items: { [key]: { value: "bytes" } }, missing: ["\ufffd", "ab="] });
+  });
+
+  test("what is wrong with a key is said without options that the gateway does not have", async () => {
+    for (const answer of [await port.send("GET", "/a%20b"), await port.send("GET", "/?key=a+b")])
+      expect((await json(answer)).detail).toBe("The key holds a blank or a control character.");
   });
 
   test("a batch with a bad key stores nothing", async () => {
@@ -83,6 +114,29 @@ describe("bad requests", () => {
   test("an unknown method is a 405 that says which there are", async () => {
     const response = await port.send("PATCH", "/k", { body: "x" });
     expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD, POST, PUT, DELETE"]);
+  });
+
+  test.each(["PUT", "DELETE", "PATCH"])(
+    "%s of the path without a key is a 405 that says which there are",
+    async (method) => {
+      const response = await port.send(method, "/", { ...(method === "DELETE" ? {} : { body: "x" }) });
+      expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD, POST"]);
+    },
+  );
+
+  test("HEAD of a batch is its GET without the body", async () => {
+    await post("/headed", 1);
+    const head = await port.send("HEAD", "/?key=headed");
+    const get = await port.send("GET", "/?key=headed");
+    const length = String((await get.text()).length);
+    expect([head.status, head.body, head.headers.get("content-length")]).toEqual([200, null, length]);
+    expect((await port.send("HEAD", "/")).status).toBe(400);
+  });
+
+  test("a compressed body is a 415, and nothing is stored", async () => {
+    const response = await port.send("PUT", "/zipped", { body: "x", headers: { "content-encoding": "gzip" } });
+    expect([response.status, (await json(response)).code]).toEqual([415, "UNSUPPORTED_ENCODING"]);
+    expect((await port.send("GET", "/zipped")).status).toBe(404);
   });
 
   test("a page of another site cannot write", async () => {

@@ -6,8 +6,9 @@ import { Hono } from "hono";
 import { isRingshiftError, RingshiftError } from "../../errors.ts";
 import { type Change, commandText } from "../../migration/change.ts";
 import type { PrepareOptions } from "../../migration/prepare.ts";
+import { keysOfQuery } from "../data/key.ts";
 import { HttpProblem, problemResponse } from "../http/problem.ts";
-import { type Env, propertiesOf, readJson } from "../http/request.ts";
+import { type Env, propertiesOf, readJson, targetOf } from "../http/request.ts";
 import { changeOf, flag, newNode, removal, resizeOf } from "./change-body.ts";
 import { dashboardAsset, dashboardPage } from "./dashboard-files.ts";
 import { EventStream } from "./event-stream.ts";
@@ -88,7 +89,7 @@ function addReading(app: App, { cache, admin }: AdminParts, state: StateReader):
     return context.json({ node: node ?? null, points: ring.getPoints(node) });
   });
   app.get("/api/locate", (context) => {
-    const keys = context.req.queries("key") ?? [];
+    const keys = keysOfQuery(targetOf(context.req.raw, context.env));
     if (keys.length === 0 || keys.length > 100) throw bad("?key= is given 1 to 100 times.");
     return context.json({ keys: keys.map((key) => cache().client.locate(key)) });
   });

@@ -28,6 +28,7 @@ export interface DataAppOptions {
 }
 
 const METHODS = "GET, HEAD, POST, PUT, DELETE";
+const BATCH_METHODS = "GET, HEAD, POST";
 
 export function createDataApp(options: DataAppOptions): Handler {
   const { onAnswer } = options;
@@ -48,11 +49,14 @@ async function answer(options: DataAppOptions, request: Request, env: Env | unde
   const cache = options.cache();
   const { method } = request;
   if (method === "GET" || method === "HEAD") {
-    if (isRoot(target)) return method === "GET" ? answerBatch(options, cache, request, target) : notAllowed();
+    if (isRoot(target)) return answerBatch(options, cache, request, target);
     return read(options, cache, request, env, keyOf(target));
   }
   refuseOtherSites(request);
-  if (method === "POST" && isRoot(target)) return answerBatch(options, cache, request, target);
+  if (!/^(?:identity)?$/i.test(request.headers.get("content-encoding") ?? "")) throw encoded();
+  if (isRoot(target)) {
+    return method === "POST" ? answerBatch(options, cache, request, target) : notAllowed(BATCH_METHODS);
+  }
   const key = keyOf(target);
   const index = cache.indexOf(key); // the key's bytes are checked here, before the body is read
   const write = { request, target, key, maxBody: options.maxBody };
@@ -65,7 +69,7 @@ async function answer(options: DataAppOptions, request: Request, env: Env | unde
       if (!(await remove(cache, write))) throw miss();
       return new Response(null, { status: 204, headers: options.headers.for(index) });
     default:
-      return notAllowed();
+      return notAllowed(METHODS);
   }
 }
 
@@ -85,7 +89,8 @@ async function read(
 async function answerBatch(options: DataAppOptions, cache: Cache, request: Request, target: string): Promise<Response> {
   const { status, body, keys } = await batch(cache, request, target, options.maxBody);
   const indexes = [...new Set(keys.map((key) => cache.indexOf(key)))].sort((a, b) => a - b);
-  return new Response(body, { status, headers: jsonHeaders(options.headers.for(indexes.join(","))) });
+  const answer = { status, headers: jsonHeaders(options.headers.for(indexes.join(","))), body };
+  return responseOf(request.method === "HEAD" ? withoutBody(answer) : answer);
 }
 
 function jsonHeaders(headers: Record<string, string>): Record<string, string> {
@@ -122,6 +127,13 @@ function isRoot(target: string): boolean {
   return target === "/" || target.startsWith("/?");
 }
 
-function notAllowed(): never {
-  throw new HttpProblem(405, "METHOD_NOT_ALLOWED", `This path takes ${METHODS}.`, { allow: METHODS });
+function notAllowed(methods: string): never {
+  throw new HttpProblem(405, "METHOD_NOT_ALLOWED", `This path takes ${methods}.`, { allow: methods });
+}
+
+/** Stored with its body it would have to come back with it, and nothing in the value says so. */
+function encoded(): HttpProblem {
+  const detail =
+    "A body is stored as it is, without its Content-Encoding: send it uncompressed, or as a type of its own.";
+  return new HttpProblem(415, "UNSUPPORTED_ENCODING", detail, { "accept-encoding": "identity" });
 }

@@ -11,9 +11,11 @@ import type { Cache } from "../cache.ts";
 import { HttpProblem, type ProblemDocument, problemOf } from "../http/problem.ts";
 import { propertiesOf, readJson } from "../http/request.ts";
 import { documentOf } from "./entity.ts";
-import { queryOf } from "./ttl.ts";
+import { checkKey, keysOfQuery } from "./key.ts";
+import { queryOf, refuseUnknown } from "./ttl.ts";
 
 const MAX_KEYS = 1_000;
+const TTL_IN_BODY = 'The time to live of a batch stands in its body: {"set": {"a": 1}, "ttl": 60}.';
 
 export interface BatchAnswer {
   readonly status: 200 | 201 | 207;
@@ -27,13 +29,15 @@ type Outcome<T> = { readonly key: string; readonly value: T } | { readonly key: 
 
 /** @throws HttpProblem INVALID_OPTION; the first failure when every key failed */
 export async function batch(cache: Cache, request: Request, target: string, maxBody: number): Promise<BatchAnswer> {
-  if (request.method === "GET") return get(cache, keyList(queryKeys(target)));
+  if (request.method !== "POST") return get(cache, keyList(queryKeys(target)));
+  refuseStray(request, target);
   const body = propertiesOf(await readJson(request, maxBody), ["get", "set", "delete", "ttl"]);
   const verbs = (["get", "set", "delete"] as const).filter((verb) => body[verb] !== undefined);
   if (verbs.length !== 1) throw bad('A batch has one of "get", "set" and "delete".');
   if (body.ttl !== undefined && (verbs[0] !== "set" || typeof body.ttl !== "number")) {
     throw bad('"ttl" is a number of seconds and goes with "set".');
   }
+  if (verbs[0] === "set" && /max-age/i.test(request.headers.get("cache-control") ?? "")) throw bad(TTL_IN_BODY);
   switch (verbs[0]!) {
     case "get":
       return get(cache, keyList(body.get));
@@ -71,9 +75,21 @@ async function remove(cache: Cache, keys: readonly string[]): Promise<BatchAnswe
   return answer(200, outcomes, members);
 }
 
+/** What single keys take beside their body. Ignored, it would be taken for done. @throws HttpProblem INVALID_OPTION */
+function refuseStray({ headers }: Request, target: string): void {
+  const query = queryOf(target);
+  if (query.has("ttl")) throw bad(TTL_IN_BODY);
+  refuseUnknown(query, [], "a batch is in its body");
+  if (!headers.has("if-match") && !headers.has("if-none-match")) return;
+  throw bad("A batch takes no conditions: If-Match and If-None-Match go with one key, at its path.");
+}
+
 /** Checks all keys before any is sent. @throws RingshiftError INVALID_KEY */
 function each<T>(cache: Cache, keys: readonly string[], work: (key: string) => Promise<T>): Promise<Outcome<T>[]> {
-  for (const key of keys) cache.indexOf(key);
+  for (const key of keys) {
+    checkKey(key);
+    cache.indexOf(key);
+  }
   return Promise.all(
     keys.map(async (key): Promise<Outcome<T>> => {
       try {
@@ -96,9 +112,8 @@ function answer(status: 200 | 201, outcomes: readonly Outcome<unknown>[], member
 }
 
 function queryKeys(target: string): string[] {
-  const query = queryOf(target);
-  for (const name of query.keys()) if (name !== "key") throw bad("GET / takes ?key=, once for every key.");
-  return query.getAll("key");
+  refuseUnknown(queryOf(target), ["key"], "GET / takes key, once for every key");
+  return keysOfQuery(target);
 }
 
 function keyList(keys: unknown): string[] {

@@ -7,6 +7,8 @@ import { keyOfBytes, MAX_KEY_BYTES } from "../../memcached/key.ts";
 
 /** A key that stands in its path as it is; without dots, which could be a segment `..`. */
 const PLAIN = /^[\w~!$&'()*+,;=:@-]{1,250}$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
+const BLANK = /[\x00-\x20\x7f]/;
 /** Three characters an encoded byte, and the slash before it. */
 const MAX_PATH = 1 + 3 * MAX_KEY_BYTES;
 
@@ -29,10 +31,25 @@ export function keyOf(target: string): string {
   if (/[^\x21-\x7e]/.test(segment)) throw invalid("holds a character that has to be percent-encoded");
   if (/[/\\#]/.test(segment)) throw invalid("is one path segment: write / as %2F, \\ as %5C, # as %23");
   const key = decode(segment);
-  if (key.split(/[/\\]/).some((part) => part === "." || part === "..")) {
+  checkKey(key);
+  return key;
+}
+
+/** What every key of the data port has to be, whichever way it came. @throws RingshiftError INVALID_KEY */
+export function checkKey(key: string): void {
+  if (BLANK.test(key)) throw invalid("holds a blank or a control character");
+  if (key.includes(".") && key.split(/[/\\]/).some((part) => part === "." || part === "..")) {
     throw invalid("has a segment . or .., which programs between us would resolve as a path");
   }
-  return key;
+}
+
+/** The keys that `?key=` names, decoded as a path's: bytes that are no UTF-8 are the key of those bytes. @throws RingshiftError INVALID_KEY */
+export function keysOfQuery(target: string): string[] {
+  const from = target.indexOf("?");
+  const parameters = from === -1 ? [] : target.slice(from + 1).split("&");
+  return parameters
+    .filter((parameter) => /^key(?:=|$)/.test(parameter))
+    .map((parameter) => decode(parameter.slice("key=".length).replaceAll("+", " ")));
 }
 
 function decode(segment: string): string {
@@ -44,5 +61,5 @@ function decode(segment: string): string {
 
 /** The key itself stays out of the message: it may be anything. */
 function invalid(why: string): RingshiftError {
-  return new RingshiftError("INVALID_KEY", `The key in the path ${why}.`);
+  return new RingshiftError("INVALID_KEY", `The key ${why}.`);
 }

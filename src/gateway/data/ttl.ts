@@ -10,15 +10,7 @@ const SECONDS = /^\d{1,10}(?:\.\d{1,3})?$/;
  */
 export function ttlOf(target: string, headers: Headers): number {
   const query = queryOf(target);
-  for (const name of query.keys()) {
-    if (name !== "ttl") {
-      throw new HttpProblem(
-        400,
-        "INVALID_OPTION",
-        `Unknown query parameter ${JSON.stringify(name.slice(0, 50))}; a write takes ttl.`,
-      );
-    }
-  }
+  refuseUnknown(query, ["ttl"], "a write takes ttl");
   const asked = query.get("ttl");
   if (asked !== null) {
     if (!SECONDS.test(asked))
@@ -35,6 +27,15 @@ export function ttlOf(target: string, headers: Headers): number {
     );
   }
   return Number(age);
+}
+
+/** @param hint what the request takes. @throws HttpProblem INVALID_OPTION for a query parameter that nobody reads */
+export function refuseUnknown(query: URLSearchParams, known: readonly string[], hint: string): void {
+  for (const name of query.keys()) {
+    if (known.includes(name)) continue;
+    const detail = `Unknown query parameter ${JSON.stringify(name.slice(0, 50))}; ${hint}.`;
+    throw new HttpProblem(400, "INVALID_OPTION", detail);
+  }
 }
 
 export function queryOf(target: string): URLSearchParams {

@@ -5,7 +5,7 @@ import { HttpProblem } from "../http/problem.ts";
 import { propertiesOf, readBody, readJson } from "../http/request.ts";
 import { toStored } from "./entity.ts";
 import { type Condition, conditionOf, tokenOf } from "./etag.ts";
-import { ttlOf } from "./ttl.ts";
+import { queryOf, refuseUnknown, ttlOf } from "./ttl.ts";
 
 /** A write's key and what came with it. */
 export interface Write {
@@ -58,7 +58,8 @@ async function tokenAmong(cache: Cache, key: string, tags: readonly string[]): P
 }
 
 /** True when there was a value. @throws HttpProblem, RingshiftError */
-export async function remove(cache: Cache, { request, key }: Write): Promise<boolean> {
+export async function remove(cache: Cache, { request, target, key }: Write): Promise<boolean> {
+  refuseUnknown(queryOf(target), [], "DELETE takes none");
   const condition = conditionOf(request.headers);
   if (condition.kind === "absent" || condition.kind === "tags") {
     throw new HttpProblem(400, "INVALID_OPTION", "DELETE takes no condition but If-Match: *.");

@@ -12,12 +12,12 @@ export const HTTP_CODES = {
   METHOD_NOT_ALLOWED: "The path does not take this method.",
   PRECONDITION_FAILED: "If-Match or If-None-Match does not hold. Nothing was changed.",
   NOT_ACCEPTABLE: "Accept takes neither JSON nor the type the value was stored with.",
+  UNSUPPORTED_ENCODING: "The request's body has a Content-Encoding.",
   UNAUTHORIZED: "The change needs the bearer token of RINGSHIFT_ADMIN_TOKEN.",
   FORBIDDEN: "The request is refused: it comes from another site, or this port was started without a token.",
   RATE_LIMITED: "Too many requests from this address.",
   TOO_MANY_LISTENERS: "As many listen to /events as may.",
   MALFORMED_REQUEST: "The bytes are no HTTP request that this port takes, or its head is longer than 16 KiB.",
-  BODY_TIMEOUT: "The request's body did not arrive in time.",
   INTERNAL: "The gateway failed; its log says how.",
 } as const satisfies Record<string, string>;
 
