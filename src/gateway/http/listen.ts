@@ -1,11 +1,12 @@
 /** A listening port with limits on slow and idle connections, and an end that lets requests in flight finish. */
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { RingshiftError } from "../../errors.ts";
 import { responseOf, writeAnswer } from "./answer.ts";
 import { type AnswerMalformed, answerMalformed, malformed } from "./malformed.ts";
+import { pipelined } from "./pipeline.ts";
 import { HTTP_CODES, HttpProblem, problemAnswer } from "./problem.ts";
 import type { DirectHandler, Env, Handler } from "./request.ts";
 
@@ -20,6 +21,8 @@ const KEEP_ALIVE_MS = 30_000;
 /** How often Node looks for connections that are over their time, in ms. */
 const CHECK_MS = 2_000;
 const SWEEP_MS = 20;
+/** A caller that takes nothing of its answer for this long is cut off, in ms; after twice the time at the latest. */
+const STALLED_MS = 30_000;
 
 const LIMITS = {
   maxHeaderSize: MAX_HEADER_BYTES,
@@ -40,6 +43,8 @@ export interface ListenOptions {
   readonly direct?: DirectHandler | undefined;
   /** The answer to what is no request. */
   readonly malformed?: AnswerMalformed | undefined;
+  /** For tests: STALLED_MS. */
+  readonly stalledMs?: number | undefined;
 }
 
 export interface Listening {
@@ -57,13 +62,24 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
     hostname: host,
     errorHandler: (error) => responseOf(toAnswer(toProblem(error))),
   });
-  const server = createServer(LIMITS, (incoming, outgoing) => {
+  const handle = pipelined((incoming, outgoing) => {
     if (direct?.(incoming, outgoing)) return;
     if (incoming.headers.host === undefined && incoming.httpVersionMinor > 0) {
       writeAnswer(outgoing, toAnswer(malformed("HTTP/1.1 requires a Host header.")));
     } else {
       void general(incoming, outgoing);
     }
+  });
+  /** The answer to the last request that has come on a socket. */
+  const last = new WeakMap<Socket, ServerResponse>();
+  const server = createServer(LIMITS, (incoming, outgoing) => {
+    last.set(incoming.socket, outgoing);
+    handle(incoming, outgoing);
+  });
+  server.timeout = options.stalledMs ?? STALLED_MS;
+  // also of connections that are idle for too long; one whose answer is being made has time
+  server.on("timeout", (socket) => {
+    if (socket.writableLength > 0 || (last.get(socket)?.writableFinished ?? true)) socket.destroy();
   });
   answerMalformed(server, toAnswer);
   server.listen(port, host);
