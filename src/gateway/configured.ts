@@ -13,7 +13,7 @@ import type { Loaded } from "../config/load.ts";
 import { nodeChanges } from "../config/node-changes.ts";
 import type { NodeSetting } from "../config/schema.ts";
 import { FileWatch } from "../config/watch.ts";
-import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { type ErrorCode, isRingshiftError, RingshiftError } from "../errors.ts";
 import type { Change, NewNode } from "../migration/change.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import type { EventLog } from "./event-log.ts";
@@ -33,11 +33,10 @@ export interface ConfiguredOptions {
 
 /** What is bound or connected when the program starts. */
 const NEED_RESTART = ["redis", "namespace", "data", "admin", "tls", "auth"] as const;
-/** Between two tries while another process coordinates a change, in ms. */
-const BUSY_MS = 1_000;
-/** Between two tries to put settings in effect, in ms. */
+/** What an edit of the nodes waits for the end of. */
+const WAIT_FOR: readonly string[] = ["MIGRATION_RUNNING", "REDIS_UNREACHABLE", "UNCONFIRMED"] satisfies ErrorCode[];
+/** Between two tries of what could not be done, in ms. */
 const RETRY_MS = 1_000;
-const MAX_BUSY_TRIES = 3_600;
 
 export class Configured {
   readonly #options: ConfiguredOptions;
@@ -46,8 +45,10 @@ export class Configured {
   #inEffect: Loaded;
   #taking: Promise<void> = Promise.resolve();
   #takeAgain: NodeJS.Timeout | undefined;
-  /** The nodes that the configuration has named last: what an edit is compared with, also after one that named none. */
+  /** The nodes that the configuration has named last, also before it named none. */
   #named: readonly NodeSetting[] | undefined;
+  /** Those of the latest edit that is over: what the next one is compared with. */
+  #carried: readonly NodeSetting[] | undefined;
   #watch: FileWatch | undefined;
   #editing: Promise<void> = Promise.resolve();
   #closed = false;
@@ -58,6 +59,7 @@ export class Configured {
     this.#loaded = options.loaded;
     this.#inEffect = options.loaded;
     this.#named = options.loaded.nodes;
+    this.#carried = options.loaded.nodes;
   }
 
   get loaded(): Loaded {
@@ -106,11 +108,9 @@ export class Configured {
     }
     log.add("config", "info", "The configuration was read again.");
     await this.#take();
-    const named = this.#named;
-    this.#named = next.nodes ?? named;
-    this.#editing = this.#editing
-      .then(() => this.#edit(named, next.nodes))
-      .catch((error: unknown) => log.add("config", "error", wordsOf(error)));
+    this.#named = next.nodes ?? this.#named;
+    this.#wake?.(); // an edit that waits goes on with what the file says now
+    this.#editing = this.#editing.then(() => this.#edit());
   }
 
   /** One try at a time; what it failed with is said once for every reading of the files. */
@@ -150,23 +150,46 @@ export class Configured {
     return next;
   }
 
-  /** Carries the edit through, change by change; each time against the nodes there are by then. */
-  async #edit(before: readonly NodeSetting[] | undefined, after: readonly NodeSetting[] | undefined): Promise<void> {
-    if (after === undefined) return;
-    const { present, apply, log } = this.#options;
-    const was = before ?? (await present()).filter((node) => !this.#isSpare(node.name));
-    for (let tries = 0; tries < MAX_BUSY_TRIES && !this.#closed; tries++) {
-      const { changes, problems } = nodeChanges(was, after, await present());
-      if (tries === 0) for (const problem of problems) log.add("config", "error", problem);
-      const [next] = changes;
-      if (next === undefined) return;
+  /**
+   * Carries the edit through, change by change; each time against the nodes there are by then. While another change is under way or Redis is
+   * away it waits. One that cannot be done is over.
+   */
+  async #edit(): Promise<void> {
+    const { present, log } = this.#options;
+    let said: ReadonlySet<string> = new Set();
+    while (this.#named !== undefined && this.#named !== this.#carried && !this.#closed) {
+      const after = this.#named;
       try {
-        await apply(next);
+        this.#carried ??= (await present()).filter((node) => !this.#isSpare(node.name));
+        const { changes, problems } = nodeChanges(this.#carried, after, await present());
+        for (const problem of problems) if (!said.has(problem)) log.add("config", "error", problem);
+        said = new Set([...said, ...problems]);
+        const [next] = changes;
+        if (next === undefined) this.#carried = after;
+        else {
+          await this.#applied(next, after);
+          const done = (node: NodeSetting) => namesOf(next).includes(nameOf(node)); // not to be done again, and to be undone by an edit
+          this.#carried = [...this.#carried.filter((node) => !done(node)), ...after.filter(done)];
+        }
       } catch (error) {
-        if (isRingshiftError(error, "MIGRATION_RUNNING")) await this.#pause();
-        // else another gateway has done the same edit meanwhile, or it cannot be done
-        else if (isDeepStrictEqual(nodeChanges(was, after, await present()).changes[0], next)) throw error;
+        const waits = isRingshiftError(error) && WAIT_FOR.includes(error.code);
+        const words = waits ? `The nodes are changed when it can be done: ${wordsOf(error)}` : wordsOf(error);
+        if (!said.has(words)) log.add("config", waits ? "warn" : "error", words);
+        said = new Set([...said, words]);
+        if (waits) await this.#pause();
+        else this.#carried = after;
       }
+    }
+  }
+
+  /** @throws RingshiftError when the change still is to be done: no other gateway has done it meanwhile */
+  async #applied(change: Change, after: readonly NodeSetting[]): Promise<void> {
+    try {
+      await this.#options.apply(change);
+    } catch (error) {
+      if (isRingshiftError(error) && WAIT_FOR.includes(error.code)) throw error;
+      const { changes } = nodeChanges(this.#carried ?? [], after, await this.#options.present());
+      if (isDeepStrictEqual(changes[0], change)) throw error;
     }
   }
 
@@ -198,16 +221,23 @@ export class Configured {
   #pause(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
-      setTimeout(resolve, BUSY_MS).unref();
+      setTimeout(resolve, RETRY_MS).unref();
     });
   }
+}
+
+/** The nodes that a change of the file is about. */
+function namesOf(change: Change): readonly string[] {
+  if (change.kind === "add-node") return change.nodes.map(nameOf);
+  if (change.kind === "remove-node") return change.names;
+  return change.kind === "restore" ? [] : [change.name];
 }
 
 function wordsOf(error: unknown): string {
   return isRingshiftError(error) ? `${error.code}: ${error.message}` : String(error);
 }
 
-function nameOf({ name, address }: NodeSetting): string {
+function nameOf({ name, address }: NodeSetting | NewNode): string {
   return name ?? address;
 }
 

@@ -23,6 +23,8 @@ let took: string[];
 /** What putting settings in effect fails with. */
 let away: Error | undefined;
 let refusal: RingshiftError | undefined;
+/** The kind of change that it is of; undefined: any. */
+let refused: Change["kind"] | undefined;
 /** What reading the sources fails with. */
 let unreadable: Error | undefined;
 /** What another process does just before a change of this one. */
@@ -37,6 +39,7 @@ beforeEach(() => {
   took = [];
   away = undefined;
   refusal = undefined;
+  refused = undefined;
   unreadable = undefined;
   ahead = undefined;
 });
@@ -58,7 +61,7 @@ async function start(text: string): Promise<void> {
     log,
     present: async () => present,
     apply: async (change: Change) => {
-      if (refusal !== undefined) throw refusal;
+      if (refusal !== undefined && (refused ?? change.kind) === change.kind) throw refusal;
       ahead?.();
       if (ahead !== undefined) {
         ahead = undefined;
@@ -83,12 +86,12 @@ async function start(text: string): Promise<void> {
   });
 }
 
-/** The file has become this, and what follows from it is done. */
-async function edit(text: string): Promise<void> {
+/** The file has become this, and what follows from it is done, unless it has to wait for something. */
+async function edit(text: string, done = true): Promise<void> {
   writeFileSync(`${file}.new`, text);
   renameSync(`${file}.new`, file);
   await configured.changed();
-  await configured.idle();
+  if (done) await configured.idle();
 }
 const said = () => log.entries.map(({ text }) => text).join("\n");
 
@@ -167,6 +170,43 @@ test("a change that is refused is said, and the next edit is carried out", async
   refusal = undefined;
   await edit("nodes: [a:1, b:1, d:1]");
   expect(applied).toEqual(["add-node d:1"]);
+});
+
+test.each(["REDIS_UNREACHABLE", "MIGRATION_RUNNING"] as const)(
+  "%s: an edit waits, says so once, and is not lost",
+  async (code) => {
+    await start("nodes: [a:1, b:1]");
+    refusal = new RingshiftError(code, "not now");
+    await edit("nodes: [a:1, b:1, c:1]", false);
+    await sleep(2_500);
+    expect(said().match(/not now/g)).toHaveLength(1);
+    await edit("nodes: [a:1, b:1, c:1, d:1]", false);
+    refusal = undefined;
+    await configured.idle();
+    expect(applied).toEqual(["add-node c:1 d:1"]);
+  },
+);
+
+test("an edit that waits and is taken back in the file is not carried out", async () => {
+  await start("nodes: [a:1, b:1]");
+  refusal = new RingshiftError("REDIS_UNREACHABLE", "not now");
+  await edit("nodes: [a:1]", false);
+  await edit("nodes: [a:1, b:1]", false);
+  refusal = undefined;
+  await configured.idle();
+  expect(applied).toEqual([]);
+});
+
+test("an edit that waits half way and is taken back: what was done is undone", async () => {
+  await start("nodes: [a:1, b:1]");
+  refused = "remove-node";
+  refusal = new RingshiftError("REDIS_UNREACHABLE", "not now");
+  await edit("nodes: [a:1, c:1]", false);
+  while (applied.length === 0) await sleep(10);
+  await edit("nodes: [a:1, b:1]", false);
+  refusal = undefined;
+  await configured.idle();
+  expect(applied).toEqual(["add-node c:1", "remove-node c:1"]);
 });
 
 test("another gateway with the same file has done it meanwhile", async () => {
