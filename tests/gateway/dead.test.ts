@@ -57,6 +57,8 @@ async function readAll(): Promise<{ status: number; code?: string; node?: string
 
 test("a server that answers is not removed as dead, and one that is dead not as alive", async () => {
   expect((await remove(name(3), "&dead=true")).body).toMatchObject({ status: 400, code: "INVALID_OPTION" });
+  const path = `/api/nodes/${encodeURIComponent(name(3))}?dead=true`;
+  expect((await admin(gateway, "DELETE", path)).body).toMatchObject({ status: 400, code: "INVALID_OPTION" });
   expect((await remove(name(3), "&dead=perhaps")).body).toMatchObject({ status: 400, code: "INVALID_OPTION" });
   await cluster.memcached[3]!.kill("SIGKILL");
   expect((await remove(name(3), "")).body).toMatchObject({ status: 503, code: "NODE_DOWN", node: name(3) });
