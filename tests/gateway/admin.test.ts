@@ -245,9 +245,20 @@ describe("changing", () => {
     ["POST", "/api/plan", { kind: "guess" }, 400, "INVALID_OPTION"],
     ["POST", "/api/migration/pause", undefined, 400, "INVALID_OPTION"],
     ["GET", "/api/nothing", undefined, 404, "NOT_FOUND"],
+    ["PUT", "/api/nodes/x", undefined, 405, "METHOD_NOT_ALLOWED"],
+    ["POST", "/api/nodes", { nodes: ["127.0.0.1:1", "127.0.0.1:1"] }, 400, "INVALID_OPTION"],
+    ["GET", "/api/locate?key=%f", undefined, 400, "INVALID_KEY"],
   ])("%s %s %j is refused", async (method, path, body, status, code) => {
     const response = await admin(gateway, method, path, body);
     expect([response.status, response.body.code]).toEqual([status, code]);
+  });
+
+  test("of a path that there is another method is a 405 that says which it takes", async () => {
+    const allow = async (method: string, path: string) => (await admin(gateway, method, path)).headers.get("allow");
+    expect(await allow("POST", "/api/state")).toBe("GET, HEAD");
+    expect(await allow("PUT", "/api/nodes")).toBe("GET, HEAD, POST");
+    expect(await allow("GET", "/api/nodes/x")).toBe("DELETE, PATCH");
+    expect(await allow("GET", "/api/nodes/x/y")).toBeNull();
   });
 
   test("a server joins, changes its vnodes and leaves, with every key readable", async () => {

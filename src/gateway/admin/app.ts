@@ -42,9 +42,7 @@ export function createAdminApp(parts: AdminParts, guards: GuardOptions): AdminAp
     }
     return problemResponse(error);
   });
-  app.notFound(() =>
-    problemResponse(new HttpProblem(404, "NOT_FOUND", "There is nothing at this path; see /openapi.json.")),
-  );
+  app.notFound(({ req }) => problemResponse(nothingAt(app, req.path)));
   app.use(guard(guards));
   addPages(app, parts, state, events);
   addReading(app, parts, state);
@@ -53,6 +51,17 @@ export function createAdminApp(parts: AdminParts, guards: GuardOptions): AdminAp
 }
 
 type App = Hono<{ Bindings: Env }>;
+
+/** Another method of a path that there is, or no path of ours. */
+function nothingAt({ routes }: App, path: string): HttpProblem {
+  const here = routes.filter((route) => {
+    return route.method !== "ALL" && new RegExp(`^${route.path.replace(/:\w+/g, "[^/]+")}$`).test(path);
+  });
+  if (here.length === 0) return new HttpProblem(404, "NOT_FOUND", "There is nothing at this path; see /openapi.json.");
+  const methods = new Set(here.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method])));
+  const allow = [...methods].join(", ");
+  return new HttpProblem(405, "METHOD_NOT_ALLOWED", `This path takes ${allow}.`, { allow });
+}
 
 function addPages(app: App, parts: AdminParts, state: StateReader, events: EventStream): void {
   const metrics = createMetrics(parts, state);
