@@ -86,7 +86,10 @@ export class Changes {
    * @throws RingshiftError INVALID_OPTION when there is none
    */
   async resume(): Promise<void> {
-    await this.#carryOn("resumed", (options) => this.#options.admin.resume(options));
+    await this.#carryOn("resumed", async (options) => {
+      const report = await this.#options.admin.resume(options);
+      return report && this.#done(report);
+    });
   }
 
   /**
@@ -94,7 +97,13 @@ export class Changes {
    * @throws RingshiftError INVALID_OPTION when there is none
    */
   async abort(): Promise<void> {
-    await this.#carryOn("aborted", (options) => this.#options.admin.abort(options));
+    await this.#carryOn("aborted", async (options) => {
+      const { outcome, change } = await this.#options.admin.abort(options);
+      if (change !== undefined) this.#done(change);
+      return outcome === "taken-back"
+        ? "taken back before anything had moved"
+        : "taken back, the nodes are those of before";
+    });
   }
 
   /**
@@ -102,9 +111,12 @@ export class Changes {
    * @throws RingshiftError INVALID_OPTION when there is nothing to abandon, or the server answers
    */
   async abandon(node: string): Promise<void> {
-    const { admin } = this.#options;
+    const { admin, log } = this.#options;
     let ended = false;
-    const { end } = await this.#carryOn(`${node} given up`, (options) => admin.abandon(node, options));
+    const { command, end } = await this.#carryOn(undefined, async (options) => {
+      const report = await admin.abandon(node, options);
+      return report && this.#done(report);
+    });
     const work = end.finally(() => {
       ended = true;
     });
@@ -112,21 +124,35 @@ export class Changes {
       while (!ended && !(await admin.topology()).dead?.includes(node)) await sleep(DECLARED_POLL_MS);
     };
     await Promise.race([work, declared()]);
+    log.add("change", "info", `${command}: ${node} is given up`);
   }
 
-  /** Begins work on the change under way. What it ends with is in the event log as well. */
-  async #carryOn<T>(what: string, work: (options: ChangeOptions) => Promise<T>): Promise<{ end: Promise<T> }> {
+  /**
+   * Begins work on the change under way, which answers how it has ended; undefined: another process goes on with it. The event log has it.
+   * @param what said at once
+   */
+  async #carryOn(
+    what: string | undefined,
+    work: (options: ChangeOptions) => Promise<string | undefined>,
+  ): Promise<{ command: string; end: Promise<unknown> }> {
     const { admin, log, rate } = this.#options;
     const standing = await admin.underWay();
     if (standing === undefined) throw new RingshiftError("INVALID_OPTION", "No change is under way.");
     const { command } = standing;
-    log.add("change", "info", `${command}: ${what}`);
-    const ended = work({ rate: rate(), signal: this.#stop.signal });
-    const logged = ended.catch((error: unknown) => {
-      log.add("change", "error", `${command}: ${wordsOf(error)}`);
-    });
+    if (what !== undefined) log.add("change", "info", `${command}: ${what}`);
+    const end = work({ rate: rate(), signal: this.#stop.signal });
+    const logged = end.then(
+      (how) => how !== undefined && log.add("change", "info", `${command}: ${how}`),
+      (error: unknown) => log.add("change", "error", `${command}: ${wordsOf(error)}`),
+    );
     this.#work = Promise.all([this.#work, logged]);
-    return { end: ended };
+    return { command, end };
+  }
+
+  /** Keeps the report; in words. */
+  #done(report: ChangeReport): string {
+    this.latest = report;
+    return `done, ${report.moved} keys moved in ${report.seconds.toFixed(1)} s`;
   }
 
   /** Stops the copier of the change under way; the same change resumes it, from anywhere. */
@@ -145,9 +171,7 @@ export class Changes {
         signal: this.#stop.signal,
         onProgress: (progress) => this.#note(command, progress),
       });
-      this.latest = report;
-      const seconds = report.seconds.toFixed(1);
-      log.add("change", "info", `${command}: done, ${report.moved} keys moved in ${seconds} s`);
+      log.add("change", "info", `${command}: ${this.#done(report)}`);
       return report;
     } catch (error) {
       log.add("change", "error", `${command}: ${wordsOf(error)}`);

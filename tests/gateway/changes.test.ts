@@ -1,0 +1,56 @@
+/** What the event log has of a change that is carried on by the admin port. The coordinator is made up. */
+import { expect, test } from "vitest";
+import { RingshiftError } from "../../src/errors.ts";
+import { Changes } from "../../src/gateway/changes.ts";
+import { EventLog } from "../../src/gateway/event-log.ts";
+import type { Admin } from "../../src/migration/admin.ts";
+import type { ChangeReport } from "../../src/migration/progress.ts";
+
+const report = { command: "add-node c:1", moved: 7, seconds: 1.25 } as ChangeReport;
+const DONE = "add-node c:1: done, 7 keys moved in 1.3 s";
+
+async function said(admin: Partial<Admin>, act: (changes: Changes) => Promise<unknown>): Promise<string[]> {
+  const log = new EventLog();
+  const underWay = async () => ({ command: "add-node c:1" });
+  const topology = async () => ({ dead: admin.abandon === undefined ? [] : await dead });
+  const changes = new Changes({
+    admin: { underWay, topology, ...admin } as unknown as Admin,
+    log,
+    rate: () => undefined,
+  });
+  await act(changes).catch(() => {});
+  await changes.close();
+  return log.entries.map(({ text }) => text);
+}
+let dead: Promise<string[]> = Promise.resolve([]);
+
+test("a change that is resumed here ends with done; one that another process goes on with does not end here", async () => {
+  const resume = (changes: Changes) => changes.resume();
+  expect(await said({ resume: async () => report }, resume)).toEqual([
+    "add-node c:1: resumed",
+    expect.stringContaining("done, 7 keys"),
+  ]);
+  expect(await said({ resume: async () => undefined }, resume)).toEqual(["add-node c:1: resumed"]);
+});
+
+test("an abort ends with what it came to", async () => {
+  const abort = (changes: Changes) => changes.abort();
+  expect(await said({ abort: async () => ({ outcome: "reversed", dropped: 0, change: report }) }, abort)).toEqual([
+    "add-node c:1: aborted",
+    "add-node c:1: taken back, the nodes are those of before",
+  ]);
+  expect((await said({ abort: async () => ({ outcome: "taken-back", dropped: 0 }) }, abort)).at(-1)).toMatch(
+    /before anything/,
+  );
+});
+
+test("a server is given up when it has been declared dead, not when that is refused", async () => {
+  const abandon = (changes: Changes) => changes.abandon("b:1");
+  const refusal = new RingshiftError("INVALID_OPTION", "b:1 answers");
+  expect(await said({ abandon: () => Promise.reject(refusal) }, abandon)).toEqual([
+    "add-node c:1: INVALID_OPTION: b:1 answers",
+  ]);
+  dead = Promise.resolve(["b:1"]);
+  const ends = new Promise<ChangeReport>((resolve) => setTimeout(() => resolve(report), 200));
+  expect(await said({ abandon: () => ends }, abandon)).toEqual(["add-node c:1: b:1 is given up", DONE]);
+});
