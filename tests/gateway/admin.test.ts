@@ -66,6 +66,8 @@ describe("who may change", () => {
     for (const host of ["127.0.0.1", "localhost", "::1"])
       expect(() => checkExposure({ host, token: undefined })).not.toThrow();
     expect(() => checkExposure({ host: "127.0.0.1", token: "short" })).toThrow("16 characters");
+    for (const token of ["a token of several words", "a-token-with-ümlauts"])
+      expect(() => checkExposure({ host: "127.0.0.1", token })).toThrow("no Authorization header");
     await expect(start(cluster, { flags: { "admin.host": "0.0.0.0" }, token: undefined })).rejects.toMatchObject({
       code: "INVALID_OPTION",
     });

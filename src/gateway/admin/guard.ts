@@ -21,13 +21,20 @@ export interface GuardOptions {
 }
 
 const MIN_TOKEN = 16;
+const TOKEN = /^[\x21-\x7e]+$/;
 
-/** @throws RingshiftError INVALID_OPTION for a port that anybody could reach and change, and for a token that can be guessed */
+/** @throws RingshiftError INVALID_OPTION for a port that anybody could reach and change, and for a token that can be guessed or never sent */
 export function checkExposure({ host, token }: Pick<GuardOptions, "host" | "token">): void {
   if (token !== undefined && token.length < MIN_TOKEN) {
     throw new RingshiftError(
       "INVALID_OPTION",
       `RINGSHIFT_ADMIN_TOKEN has fewer than ${MIN_TOKEN} characters: take a longer one.`,
+    );
+  }
+  if (token !== undefined && !TOKEN.test(token)) {
+    throw new RingshiftError(
+      "INVALID_OPTION",
+      "RINGSHIFT_ADMIN_TOKEN holds a blank or a character that no Authorization header can carry: take printable ASCII without blanks.",
     );
   }
   if (token === undefined && !isLoopback(host)) {
