@@ -49,6 +49,25 @@ describe("the end of the process", () => {
     await reader.cancel().catch(() => {});
   });
 
+  test("a connection that never sent anything does not hold it up, and an answer says that it is the last", async () => {
+    const served = await start();
+    const { hostname, port } = new URL(served.data);
+    const silent = connect(Number(port), hostname);
+    silent.on("error", () => {});
+    const body = JSON.stringify({ value: "late" });
+    const { inFlight, answered } = halfSent(served.data, "/last", body);
+    const connection = new Promise((resolve) => inFlight.on("response", ({ headers }) => resolve(headers.connection)));
+    await sleep(200);
+    const begun = performance.now();
+    const ended = served.end("SIGTERM");
+    await refused(served.data);
+    inFlight.end(body.slice(3));
+    expect([await answered, await connection]).toEqual([201, "close"]);
+    expect(await ended).toBe(0);
+    expect(performance.now() - begun).toBeLessThan(5_000);
+    silent.destroy();
+  });
+
   test("a request that never ends is given up after timeouts.drainMs", async () => {
     const served = await start("--set", "timeouts.drainMs=300");
     const { answered } = halfSent(served.data, "/never", JSON.stringify({ value: "never" }));
@@ -128,6 +147,9 @@ test("what cannot be served is said, with the exit code of its kind", async () =
   await expect(serve(["--redis", cluster.redis.url], { RINGSHIFT_ADMIN_TOKEN: "short" })).rejects.toThrow(
     "16 characters",
   );
+  await expect(
+    serve(["--redis", cluster.redis.url], { RINGSHIFT_ADMIN_TOKEN: "a token of several words" }),
+  ).rejects.toThrow("INVALID_OPTION");
   const served = await start();
   const { port } = new URL(served.data);
   await expect(start("--data-port", port)).rejects.toThrow("EADDRINUSE");

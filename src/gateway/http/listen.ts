@@ -51,7 +51,7 @@ export interface Listening {
   readonly port: number;
   /** `http://host:port` */
   readonly url: string;
-  /** Stops accepting, lets what is in flight finish for `graceMs`, then closes what is left. */
+  /** Stops accepting and closes what is idle, lets what is in flight finish for `graceMs`, then closes what is left. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -72,9 +72,16 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
   });
   /** The answer to the last request that has come on a socket. */
   const last = new WeakMap<Socket, ServerResponse>();
+  const sockets = new Set<Socket>();
+  let closing = false;
   const server = createServer(LIMITS, (incoming, outgoing) => {
     last.set(incoming.socket, outgoing);
+    if (closing) outgoing.shouldKeepAlive = false;
     handle(incoming, outgoing);
+  });
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
   });
   server.timeout = options.stalledMs ?? STALLED_MS;
   // also of connections that are idle for too long; one whose answer is being made has time
@@ -94,7 +101,16 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
   return {
     port: bound,
     url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,
-    close: (graceMs) => close(server, graceMs),
+    close: (graceMs) => {
+      closing = true;
+      for (const socket of sockets) {
+        const outgoing = last.get(socket);
+        if (outgoing !== undefined && !outgoing.headersSent)
+          outgoing.shouldKeepAlive = false; // answers `Connection: close`
+        else if (outgoing === undefined && socket.bytesRead === 0) socket.destroy(); // Node counts it as in use
+      }
+      return close(server, graceMs);
+    },
   };
 }
 
