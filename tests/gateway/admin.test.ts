@@ -248,7 +248,7 @@ describe("changing", () => {
     ["POST", "/api/migration/pause", undefined, 400, "INVALID_OPTION"],
     ["GET", "/api/nothing", undefined, 404, "NOT_FOUND"],
     ["PUT", "/api/nodes/x", undefined, 405, "METHOD_NOT_ALLOWED"],
-    ["POST", "/api/nodes", { nodes: ["127.0.0.1:1", "127.0.0.1:1"] }, 400, "INVALID_OPTION"],
+    ["POST", "/api/nodes", { nodes: ["127.0.0.1:1", "127.0.0.1:1"] }, 409, "NODE_EXISTS"],
     ["GET", "/api/locate?key=%f", undefined, 400, "INVALID_KEY"],
   ])("%s %s %j is refused", async (method, path, body, status, code) => {
     const response = await admin(gateway, method, path, body);

@@ -30,7 +30,7 @@ const REFUSALS: readonly (readonly [string, string, () => Change])[] = [
   ["a name that is there at another address", "NODE_EXISTS", () => add(server(2), { name: "second" })],
   [
     "the same node twice",
-    "INVALID_OPTION",
+    "NODE_EXISTS",
     () => ({ kind: "add-node", nodes: [{ address: server(2) }, { address: server(2) }] }),
   ],
   ["a server of the cluster by another address", "NODE_EXISTS", () => add(server(0).replace("127.0.0.1", "localhost"))],
