@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Sources } from "../config/load.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { type AccessFlags, accessOf } from "./access.ts";
 import { interruptible } from "./interrupt.ts";
 import { json, ok } from "./output.ts";
@@ -28,7 +29,10 @@ export function registerServe(program: Command): void {
       const { serve } = await import("../gateway/serve.ts");
       const { json: asJson = false } = command.optsWithGlobals<SettingFlags>();
       await interruptible(async (signal) => {
+        let opened: Gateway | undefined;
+        process.on("SIGHUP", () => void opened?.configured.changed());
         const gateway = await serve(sourcesOf(command));
+        opened = gateway;
         ok(`Data ${gateway.dataUrl}, admin ${gateway.adminUrl}`);
         if (asJson) json({ data: gateway.dataUrl, admin: gateway.adminUrl });
         if (!signal.aborted) await once(signal, "abort");

@@ -1,6 +1,9 @@
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, type ClientRequest, request } from "node:http";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { initCluster } from "../../src/migration/init-cluster.ts";
@@ -154,6 +157,21 @@ test("what cannot be served is said, with the exit code of its kind", async () =
   const { port } = new URL(served.data);
   await expect(start("--data-port", port)).rejects.toThrow("EADDRINUSE");
   await served.end("SIGTERM");
+});
+
+test("SIGHUP reads the configuration again, and does not end the process", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ringshift-serve-"));
+  const file = join(folder, "ringshift.yaml");
+  writeFileSync(file, "log: {level: info}\n");
+  const served = await start("--config", file);
+  served.process.kill("SIGHUP");
+  await sleep(200);
+  expect((await fetch(`${served.admin}/healthz`)).status).toBe(200);
+  writeFileSync(file, "log: {level: warn}\nnodes: [\n");
+  served.process.kill("SIGHUP"); // the watch would wait for 200 ms
+  while (!served.log.some((line) => line.includes("Nothing was changed"))) await sleep(5);
+  expect(await served.end("SIGTERM")).toBe(0);
+  rmSync(folder, { recursive: true });
 });
 
 test("a token can be drawn for the run", async () => {
