@@ -36,7 +36,7 @@ export function nodeChanges(
     const old = was.get(name);
     if (old !== undefined && old.address !== node.address && record.address !== node.address) {
       problems.push(
-        `${name}: an address is not changed by the file; use ringshift replace-node, or add and remove it.`,
+        `${name}: a node's address is not changed by the file; name the new address as a node of its own in its place, and the keys move there.`,
       );
     }
     const edited = old === undefined || old.weight !== node.weight || old.vnodes !== node.vnodes;
