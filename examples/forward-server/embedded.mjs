@@ -30,7 +30,8 @@ async function handle(request, response) {
   response.setHeader("X-CacheServer-Indexes", nodes.map((node) => node.index).join(","));
   switch (request.method) {
     case "POST": {
-      const { value } = JSON.parse(await bodyOf(request));
+      const value = JSON.parse(await bodyOf(request))?.value;
+      if (value === undefined) return answer(response, 400, { error: "INVALID_VALUE" });
       await cache.set(key, value);
       return answer(response, 201, { stored: true });
     }

@@ -88,6 +88,8 @@ test.each(Object.keys(WAYS))("no request fails while %s grows the cluster from 3
   const forward = await example("forward.mjs", { GATEWAY_URL: served.data });
   const embedded = await example("embedded.mjs", { RINGSHIFT_REDIS: redis.url });
 
+  for (const body of ["null", "{}", "1", "{"])
+    expect((await fetch(`${embedded}/none`, { method: "POST", body })).status).toBe(400);
   const clients = [new ExerciseClient(served.data, 4), new ExerciseClient(forward, 4), new ExerciseClient(embedded, 3)];
   await Promise.all(clients.map((client) => client.write()));
   const reading = clients.map((client) => client.readUntilNodes(5));
