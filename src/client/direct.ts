@@ -57,6 +57,7 @@ export class DirectWay {
 
   /**
    * @param asText client flags of values that are wanted as `text`
+   * @param fresh as `tell` has it
    * @throws RingshiftError as `operate`
    */
   send<T>(
@@ -65,6 +66,7 @@ export class DirectWay {
     commands: readonly Command[],
     decide: Answer<T>,
     asText?: (flags: number) => boolean,
+    fresh = false,
   ): Promise<T> {
     const session = this.#session;
     const lanes = this.#lanes;
@@ -73,7 +75,7 @@ export class DirectWay {
     const link = this.link(route.node);
     session.enter();
     lanes.begin(wire, hash, write);
-    const sent = new Sent(this, route, call, commands, decide, asText, false);
+    const sent = new Sent(this, route, call, commands, decide, asText, false, fresh);
     const answered = promiseOf(sent);
     link.enqueue(sent);
     return answered;
@@ -82,6 +84,7 @@ export class DirectWay {
   /**
    * For a call that the direct way is not open to now: it waits in its key's lane, and goes the direct way from there if that is open then.
    * @param ready what else has to be so for that
+   * @param fresh as `tell` has it
    */
   wait<T>(
     call: Call<T>,
@@ -89,6 +92,7 @@ export class DirectWay {
     decide: Answer<T>,
     asText?: (flags: number) => boolean,
     ready?: (route: Route) => boolean,
+    fresh = false,
   ): Promise<T> {
     const session = this.#session;
     const { wire, hash, write } = call;
@@ -100,7 +104,7 @@ export class DirectWay {
       const link = this.link(route.node);
       session.enter();
       call.begun = true; // from here on its time being up leaves its effect unknown
-      const sent = new Sent(this, route, call, commands, decide, asText, true);
+      const sent = new Sent(this, route, call, commands, decide, asText, true, fresh);
       const answered = promiseOf(sent);
       link.enqueue(sent);
       return answered;
@@ -137,6 +141,10 @@ export class DirectWay {
   /** Rule T for what was decided under `view`; of the present view the pool asks, once a flush. */
   gateOpen(view: View): boolean {
     return view === this.#session.view || this.#session.gateOpen(view);
+  }
+
+  isShown(view: View): boolean {
+    return this.#session.isShown(view);
   }
 
   /** The link to a server. @throws RingshiftError CLOSED, NODE_ADDRESS */
@@ -194,6 +202,8 @@ export class Sent<T> implements Pending, Decidable<T> {
   readonly decide: Answer<T>;
   readonly way: DirectWay;
   readonly inLane: boolean;
+  /** Not to be sent through the gate that is open because Redis does not answer. */
+  readonly fresh: boolean;
   resolve!: (answer: T | Promise<T>) => void;
   reject!: (error: unknown) => void;
 
@@ -205,6 +215,7 @@ export class Sent<T> implements Pending, Decidable<T> {
     decide: Answer<T>,
     asText: ((flags: number) => boolean) | undefined,
     inLane: boolean,
+    fresh: boolean,
   ) {
     this.commands = commands;
     this.bytes = bytesOf(commands);
@@ -214,10 +225,12 @@ export class Sent<T> implements Pending, Decidable<T> {
     this.decide = decide;
     this.way = way;
     this.inLane = inLane;
+    this.fresh = fresh;
   }
 
   mayFlush(): boolean {
-    return this.way.gateOpen(this.route.view);
+    const { way, fresh, route } = this;
+    return way.gateOpen(route.view) && (!fresh || way.isShown(route.view));
   }
 
   settle(failure: ExchangeError | undefined, result: Exchanged | undefined): void {

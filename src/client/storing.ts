@@ -37,13 +37,16 @@ export class Storing {
     const core = this.#core;
     const { direct, lanes } = core;
     if (lanes.busy(call.wire, call.hash, true)) {
-      const ready = (route: Route) => this.#fits(route, item) && this.#known(route);
-      return direct.wait(call, [commandOf(call, item)], answerSet, undefined, ready);
+      const ready = (route: Route) => this.#fits(route, item) && this.#known(route) && direct.isShown(route.view);
+      return direct.wait(call, [commandOf(call, item)], answerSet, undefined, ready, true);
     }
     const route = core.directRoute(call);
     if (route === undefined || !this.#fits(route, item)) return core.operate(call);
-    if (this.#known(route)) return direct.send(route, call, [commandOf(call, item)], answerSet);
-    if (core.session.redisDown) return core.operate(call);
+    const shown = direct.isShown(route.view);
+    if (shown && this.#known(route)) {
+      return direct.send(route, call, [commandOf(call, item)], answerSet, undefined, true);
+    }
+    if (!shown || core.session.redisDown) return core.operate(call);
     const listing = new Listing(core, route, call, [commandOf(call, item)]);
     const answered = promiseOf(listing);
     this.#list(listing);
@@ -100,7 +103,7 @@ class Listing extends Sent<true> {
   answered = false;
 
   constructor(core: Core, route: Route, call: Call<true>, commands: readonly Command[]) {
-    super(core.direct, route, call, commands, answerSet, undefined, false);
+    super(core.direct, route, call, commands, answerSet, undefined, false, true);
     this.#core = core;
   }
 

@@ -110,6 +110,11 @@ export class Session {
     return view.unfenced || this.clock.now() - view.confirmedAt < GATE_MS;
   }
 
+  /** Beside an open gate, without a look at the clock as a rule: it is open because Redis has shown the view, not because Redis does not answer. */
+  isShown(view: View): boolean {
+    return this.#redisFailedAt <= view.confirmedAt || this.isFresh(view);
+  }
+
   /**
    * Rule V: the fence of a server that joins shows nothing to those who have not heard of it. While Redis does not show the document, it may have
    * forgotten it, and they may have confirmed the one before.

@@ -27,8 +27,9 @@ export function blockOf(item: Item): string | Buffer {
 }
 
 /**
- * A storing command: the key is in the index before it goes, or the server's fence is marked in the same flush. What stores where nothing is goes while the
- * document is fresh, also when its process was stopped since (mutate.ts, `place`).
+ * A storing command: the key is in the index before it goes, or the server's fence is marked in the same flush. That the key is listed counts while the
+ * document is fresh when the flush is sent, also where the process was stopped since: under an old one the key may have left the server and come back,
+ * and its entry is gone.
  */
 export async function store(
   session: Session,
@@ -41,15 +42,22 @@ export async function store(
   const command = how.classic
     ? classicCas(route.key, item.flags, item.exptime, how.cas!, item.data)
     : metaSet(route.key, blockOf(item), { flags: item.flags, ttl: item.exptime, ...how });
-  const fresh = how.mode === "E";
   if (route.view.unfenced) return (await write(session, route, [command], on)).replies[0]!;
-  const recorded = session.recorder.knows(route.key, route.hash)
-    ? "recorded"
-    : await session.recorder.record(session, route.view, route.key, route.hash, route.point);
-  if (recorded === "recorded") return (await write(session, route, [command], on, fresh)).replies[0]!;
+  const known = session.recorder.knows(route.key, route.hash);
+  if (known ? session.isFresh(route.view) : await isListed(session, route)) {
+    return (await write(session, route, [command], on, true)).replies[0]!;
+  }
+  const fresh = how.mode === "E"; // under an old document it would be put over a placeholder (mutate.ts, `place`)
+  return storeMarked(session, route, command, on, fresh);
+}
+
+/** Lists a key that is not known to be listed. False: Redis does not answer, the server is to be marked. @throws RingshiftError, Retry */
+async function isListed(session: Session, route: Route): Promise<boolean> {
+  const { view, key, hash, point } = route;
+  if ((await session.recorder.record(session, view, key, hash, point)) === "recorded") return true;
   if (session.whenIndexDown === "reject") throw indexDown();
   if (route.moving) throw new Retry(); // D, and Redis is down: the copier could not learn of the key
-  return storeMarked(session, route, command, on, fresh);
+  return false;
 }
 
 /**
