@@ -22,7 +22,7 @@ export const ERROR_CODES = {
   PROTOCOL_ERROR: "A server's answer is not the Memcached protocol, or refuses a command that it should know.",
   AUTH_FAILED: "A server refuses the username and password.",
   QUEUE_FULL: "More commands wait for this server than the queue takes. Nothing was sent.",
-  CLOSED: "The client was closed by quit().",
+  CLOSED: "The client was closed by quit(), or an operator's handle by close().",
   ABORTED: "The caller's AbortSignal ended the call. A write may have taken effect all the same.",
   NOT_SUPPORTED: "The transport cannot do this; see the table in docs/commands.md.",
   // the cluster and its topology

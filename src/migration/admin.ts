@@ -2,6 +2,7 @@
  * An operator's handle on a cluster: plans and changes, as the command line does them, for programs.
  */
 import { type OpenSession, openManaged } from "../client/session.ts";
+import { RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import { isGone, Lease } from "../topology/lease.ts";
@@ -10,7 +11,7 @@ import { OPERATOR_TIMEOUT_MS } from "../topology/redis-connection.ts";
 import type { RedisStore } from "../topology/redis-store.ts";
 import { markDead } from "./abandon.ts";
 import { type AbortReport, abortChange } from "./abort.ts";
-import { applyChange, type Change, deadNames } from "./change.ts";
+import { applyChange, type Change, checkChange, deadNames } from "./change.ts";
 import { Obedience, pause, unpause } from "./control.ts";
 import { type ChangeOptions, Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import { requireDown } from "./dead.ts";
@@ -42,6 +43,7 @@ export interface AdminOptions {
 export class Admin {
   readonly #open: OpenSession;
   readonly #store: RedisStore;
+  #closing: Promise<void> | undefined;
 
   /** Use `openAdmin`. */
   constructor(open: OpenSession, store: RedisStore) {
@@ -51,6 +53,7 @@ export class Admin {
 
   /** The topology document as Redis has it. @throws RingshiftError REDIS_UNREACHABLE */
   async topology(): Promise<TopologyDocument> {
+    this.#requireOpen();
     return (await this.#open.session.look()).document;
   }
 
@@ -61,6 +64,8 @@ export class Admin {
 
   /** What the change would move. Changes nothing. @throws RingshiftError as `apply` does before it changes anything */
   async plan(change: Change, options: PrepareOptions = {}): Promise<Plan> {
+    this.#requireOpen();
+    checkChange(change);
     await this.#store.checkEviction();
     const document = await this.topology();
     const { nodes } = applyChange(document, change);
@@ -84,6 +89,8 @@ export class Admin {
    * @throws RingshiftError; the cluster is unchanged unless the code is MIGRATION_STOPPED or WOULD_NOT_FIT: then the same call resumes
    */
   async apply(change: Change, options: ChangeOptions = {}): Promise<ChangeReport> {
+    this.#requireOpen();
+    checkChange(change);
     await this.#store.checkEviction();
     return this.#leased(options, () => this.#coordinator(options).run(change));
   }
@@ -99,6 +106,7 @@ export class Admin {
    * @throws RingshiftError as `apply`
    */
   async resume(options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
+    this.#requireOpen();
     await unpause(this.#store);
     if ((await this.#store.readControl())?.abort !== undefined) return (await this.abort(options)).change;
     if (await this.#isCoordinated()) return undefined;
@@ -110,6 +118,7 @@ export class Admin {
    * @throws RingshiftError INVALID_OPTION when no change is under way; else as `apply`, and the same call resumes
    */
   async abort(options: ChangeOptions = {}): Promise<AbortReport> {
+    this.#requireOpen();
     const leased = <T>(work: () => Promise<T>) => this.#leased(options, work);
     return abortChange(this.#open.session, this.#store, this.#coordination(options), leased);
   }
@@ -120,6 +129,7 @@ export class Admin {
    * @throws RingshiftError INVALID_OPTION when the server answers, or nothing moves from or to it; LAST_NODE; else as `apply`
    */
   async abandon(name: string, options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
+    this.#requireOpen();
     await markDead(this.#open.session, this.#store, name);
     if (await this.#isCoordinated()) return undefined;
     return this.#leased(options, () => this.#coordinator(options).resume());
@@ -130,11 +140,13 @@ export class Admin {
    * newer or missing fence. @throws RingshiftError INVALID_OPTION when there is nothing to decide, NODE_DOWN
    */
   async confirm(onProgress: OnProgress = () => {}): Promise<RecoveryReport> {
+    this.#requireOpen();
     return this.#leased({ onProgress }, () => recover(this.#open.session, this.#store, onProgress));
   }
 
   /** Compares the index with the servers. @throws RingshiftError MIGRATION_RUNNING while keys have two owners */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    this.#requireOpen();
     await this.#store.checkEviction();
     const work = () => verify(this.#open.session, this.#store, options);
     return options.fix ? this.#leased(options, work) : work();
@@ -142,12 +154,14 @@ export class Admin {
 
   /** Reads a server and lists every key of it. @throws RingshiftError NODE_UNKNOWN, NODE_DOWN, MIGRATION_RUNNING */
   async reindex(name: string, onProgress: OnProgress = () => {}): Promise<ReindexReport> {
+    this.#requireOpen();
     await this.#store.checkEviction();
     return this.#leased({ onProgress }, () => reindex(this.#open.session, this.#store, name, onProgress));
   }
 
   /** Makes the index anew from the live keys alone. @throws RingshiftError NODE_DOWN, MIGRATION_RUNNING; the same call carries on */
   async sweep(onProgress: OnProgress = () => {}): Promise<SweepReport> {
+    this.#requireOpen();
     await this.#store.checkEviction();
     return this.#leased({ onProgress }, () => sweep(this.#open.session, this.#store, onProgress));
   }
@@ -159,11 +173,18 @@ export class Admin {
 
   /** Index entries per point of the present ring, in the order of its points. */
   async counts(points: readonly number[]): Promise<number[]> {
+    this.#requireOpen();
     return this.#store.counts(this.#open.session.view.document.generation, points);
   }
 
-  async close(): Promise<void> {
-    await this.#open.close();
+  /** What is under way ends with an error; later calls reject with CLOSED. */
+  close(): Promise<void> {
+    this.#closing ??= this.#open.close();
+    return this.#closing;
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw new RingshiftError("CLOSED", "The handle was closed by close().");
   }
 
   /** Some process that is alive, as far as can be told from here, works on the cluster. */

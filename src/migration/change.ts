@@ -25,6 +25,33 @@ export type Change =
   /** Back to the nodes before an aborted change. A server that has left meanwhile joins anew. */
   | { readonly kind: "restore"; readonly nodes: readonly NodeRecord[] };
 
+const KINDS = ["add-node", "remove-node", "set-weight", "set-vnodes", "restore"] satisfies Change["kind"][];
+
+/** For callers without types. @throws RingshiftError INVALID_OPTION */
+export function checkChange(change: Change): void {
+  if (!KINDS.includes(change?.kind)) {
+    const given = String((change as Partial<Change> | undefined)?.kind);
+    throw invalid(`A change is an object whose kind is one of ${KINDS.join(", ")}, not ${given}.`);
+  }
+  if (change.kind === "add-node" || change.kind === "restore") {
+    const nodes: unknown = change.nodes;
+    if (!Array.isArray(nodes) || nodes.some((node) => typeof node?.address !== "string")) {
+      throw invalid(`${change.kind} has its servers in nodes: [{ address: "127.0.0.1:11211" }].`);
+    }
+  } else if (change.kind === "remove-node") {
+    const names: unknown = change.names;
+    if (!Array.isArray(names) || names.some((name) => typeof name !== "string")) {
+      throw invalid('remove-node has its servers in names: ["127.0.0.1:11211"].');
+    }
+  } else if (typeof change.name !== "string") {
+    throw invalid(`${change.kind} has its server in name: "127.0.0.1:11211".`);
+  }
+}
+
+function invalid(message: string): RingshiftError {
+  return new RingshiftError("INVALID_OPTION", message);
+}
+
 /** The command of a change that takes another one back; running it again resumes it. */
 export const ABORT_COMMAND = "migration abort";
 
