@@ -1,5 +1,5 @@
 /** Commands to the servers rather than to a key: flush, stats, version. */
-import { RingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { FENCE_KEY_PREFIX } from "../memcached/key.ts";
 import type { ServerAdmin } from "../memcached/pool-protocol.ts";
 import { plant } from "../protocol/plant.ts";
@@ -60,9 +60,21 @@ async function removeAll(core: Core, wires: readonly string[]): Promise<number> 
   return outcomes.filter((outcome) => outcome.status === "fulfilled" && outcome.value).length;
 }
 
-/** What `stats`, or `stats <what>`, says, by node and name. */
+/** What `stats`, or `stats <what>`, says, by node and name. @throws RingshiftError INVALID_OPTION for what the servers do not know */
 export async function stats(core: Core, what: string): Promise<Record<string, Record<string, string>>> {
-  return perNode(core, async (node) => Object.fromEntries(await adminOf(core, node).stats(what)));
+  if (typeof what !== "string") {
+    throw new RingshiftError("INVALID_OPTION", 'stats takes the kind of statistics as text: stats("settings").');
+  }
+  return perNode(core, async (node) => {
+    try {
+      return Object.fromEntries(await adminOf(core, node).stats(what));
+    } catch (error) {
+      const refused = isRingshiftError(error, "PROTOCOL_ERROR") || isRingshiftError(error, "SERVER_ERROR"); // binary says the latter
+      if (!refused || what === "") throw error;
+      const message = `${node.name} knows no statistics ${JSON.stringify(what)}: ${error.message}`;
+      throw new RingshiftError("INVALID_OPTION", message, { node: node.name, cause: error });
+    }
+  });
 }
 
 /** The version text, by node. */

@@ -60,3 +60,11 @@ test("stats that come line by line are given up in time, too", async () => {
     await server.close();
   }
 });
+
+test.each(["meta", "binary"] as const)("%s: stats of a kind that there is not is INVALID_OPTION", async (protocol) => {
+  const cache = await bench.cluster(2).client({ protocol });
+  for (const what of ["bogus", "no such", "Bogus!", 5 as never]) {
+    expect(await codeOf(cache.stats(what))).toBe("INVALID_OPTION");
+  }
+  expect(Object.keys(await cache.stats("settings"))).toHaveLength(2);
+});
