@@ -104,11 +104,12 @@ function clientOf(
 
 function operateOptions(open: OpenSession, options: ClientOptions, timeoutMs: number): OperateOptions {
   const { session, health } = open;
-  const { onNodeDown, retryAmbiguous = false } = options;
+  const { onNodeDown, retryAmbiguous = false, connections = 1 } = options;
   const rejoin = health?.rejoin;
+  const queueLimit = options.queueLimit && Math.ceil(options.queueLimit / connections);
   const onLostWrite =
     rejoin && ((node: string, wire: string) => rejoin.lost(allNodes(session.view.document), node, wire));
-  return { timeoutMs, retryAmbiguous, onNodeDown, onLostWrite };
+  return { timeoutMs, retryAmbiguous, onNodeDown, onLostWrite, queueLimit };
 }
 
 /** What routing depends on stands in the topology document; a client that asks for something else would look in the wrong places. */

@@ -25,6 +25,8 @@ export interface OperateOptions {
   readonly retryAmbiguous: boolean;
   /** `miss`: a read whose server does not answer is answered as a miss. Default `error`. */
   readonly onNodeDown?: OnNodeDown | undefined;
+  /** Commands that one connection takes at a time, where that is limited. */
+  readonly queueLimit?: number | undefined;
   /** Told of a read of a key's value that is answered as a miss because its server is away. */
   readonly onAway?: ((key: string) => void) | undefined;
   /** Told, before the rejection, of a write that its server may not have got. Never rejects. */

@@ -10,6 +10,7 @@ import type { Core } from "./core.ts";
 
 /** Keys deleted at once by `flush`. */
 const BATCH_KEYS = 1_000;
+const COMMANDS_PER_DELETE = 2;
 /** All of ringshift's own items. */
 const OWN_PREFIX = "ringshift:";
 
@@ -35,13 +36,15 @@ export async function flush(core: Core, { everything = false }: FlushOptions): P
   if (everything) return flushAll(core);
   const { keyPrefix } = session.namespace;
   const others = keyPrefix === "" ? await otherNamespaces(core) : [];
+  const { queueLimit = Number.POSITIVE_INFINITY, timeoutMs } = core.options;
+  const batchKeys = Math.min(BATCH_KEYS, Math.max(1, Math.floor(queueLimit / COMMANDS_PER_DELETE)));
   let deleted = 0;
   for (const node of allNodes(session.view.document)) {
     let batch: string[] = [];
-    for await (const wire of session.transport.dump(node, core.options.timeoutMs)) {
+    for await (const wire of session.transport.dump(node, timeoutMs)) {
       if (!wire.startsWith(keyPrefix) || wire.startsWith(OWN_PREFIX)) continue;
       if (others.some((prefix) => wire.startsWith(prefix))) continue;
-      if (batch.push(wire) < BATCH_KEYS) continue;
+      if (batch.push(wire) < batchKeys) continue;
       deleted += await removeAll(core, batch);
       batch = [];
     }

@@ -41,7 +41,7 @@ export interface GetOrSetOptions extends CallOptions {
 
 /**
  * Says which state of an item `gets` has seen. It is bound to its server and that server's incarnation: after a move or a restart `cas`
- * answers false without being sent.
+ * answers false without being sent. Without Redis nobody knows the incarnation, so there it is bound to the client that gave it.
  */
 export interface CasToken {
   readonly node: string;
