@@ -15,6 +15,7 @@ import { Reader } from "./reading.ts";
 import * as servers from "./servers.ts";
 import type { OpenSession } from "./session.ts";
 import type {
+  BigintCount,
   CallOptions,
   CasToken,
   ClusterState,
@@ -25,6 +26,8 @@ import type {
   Metrics,
   MultiOptions,
   NodeState,
+  NoList,
+  NumberCount,
   Versioned,
   WriteOptions,
 } from "./types.ts";
@@ -110,11 +113,8 @@ export class Client {
    * @throws RingshiftError the first failure, with all of them in its `failed`; the other entries have been tried all the same
    */
   setMulti(entries: Iterable<readonly [string, unknown]>, options?: WriteOptions): Promise<true>;
-  setMulti(entries: Readonly<Record<string, unknown>>, options?: WriteOptions): Promise<true>;
-  setMulti(
-    entries: Readonly<Record<string, unknown>> | Iterable<readonly [string, unknown]>,
-    options: WriteOptions = NONE,
-  ): Promise<true> {
+  setMulti<T extends object>(entries: T & NoList<T>, options?: WriteOptions): Promise<true>;
+  setMulti(entries: object | Iterable<readonly [string, unknown]>, options: WriteOptions = NONE): Promise<true> {
     const list = () => multi.entriesOf(entries);
     return this.#batch("setMulti", list, options, WRITE, (all) => multi.setMulti(this.#writer, all, options));
   }
@@ -167,31 +167,17 @@ export class Client {
    * Adds to a decimal value (64 bits, wraps round); the new value, or undefined on a miss. With `initial` a miss stores and answers that.
    * @throws RingshiftError NOT_NUMERIC
    */
-  incr(
-    key: string,
-    delta: number | bigint,
-    options: CountOptions & { readonly bigint: true },
-  ): Promise<bigint | undefined>;
-  incr(
-    key: string,
-    delta?: number | bigint,
-    options?: CountOptions & { readonly bigint?: false },
-  ): Promise<number | undefined>;
+  incr(key: string, delta: number | bigint, options: BigintCount): Promise<bigint | undefined>;
+  incr(key: string, delta?: number | bigint, options?: NumberCount): Promise<number | undefined>;
+  incr(key: string, delta: number | bigint, options: CountOptions): Promise<number | bigint | undefined>;
   incr(key: string, delta: number | bigint = 1, options: CountOptions = NONE): Promise<number | bigint | undefined> {
     return this.#command("incr", key, options, COUNT, () => this.#writer.count(key, delta, false, options));
   }
 
   /** Subtracts from a decimal value, not below 0; else as `incr`. @throws RingshiftError NOT_NUMERIC */
-  decr(
-    key: string,
-    delta: number | bigint,
-    options: CountOptions & { readonly bigint: true },
-  ): Promise<bigint | undefined>;
-  decr(
-    key: string,
-    delta?: number | bigint,
-    options?: CountOptions & { readonly bigint?: false },
-  ): Promise<number | undefined>;
+  decr(key: string, delta: number | bigint, options: BigintCount): Promise<bigint | undefined>;
+  decr(key: string, delta?: number | bigint, options?: NumberCount): Promise<number | undefined>;
+  decr(key: string, delta: number | bigint, options: CountOptions): Promise<number | bigint | undefined>;
   decr(key: string, delta: number | bigint = 1, options: CountOptions = NONE): Promise<number | bigint | undefined> {
     return this.#command("decr", key, options, COUNT, () => this.#writer.count(key, delta, true, options));
   }

@@ -43,9 +43,7 @@ export async function setMulti(
 }
 
 /** Key and value, of whatever `setMulti` takes. @throws RingshiftError INVALID_OPTION */
-export function entriesOf(
-  entries: Readonly<Record<string, unknown>> | Iterable<readonly [string, unknown]>,
-): (readonly [string, unknown])[] {
+export function entriesOf(entries: object | Iterable<readonly [string, unknown]>): (readonly [string, unknown])[] {
   const object = typeof entries === "object" && entries !== null;
   const list =
     object && Symbol.iterator in entries ? [...(entries as Iterable<readonly [string, unknown]>)] : undefined;

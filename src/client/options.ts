@@ -14,74 +14,74 @@ import { checkTransport } from "./transport-options.ts";
 
 export interface ClientOptions {
   /** URL of the Redis that holds topology and index. Without it: a plain ketama client over `servers`, with no live change. */
-  readonly redis?: string;
+  readonly redis?: string | undefined;
   /**
    * Servers, as `host:port` or with name, weight or vnodes. With `redis` they only start a cluster that Redis does not know yet;
    * what Redis knows counts.
    */
-  readonly servers?: readonly (string | NewNode)[];
+  readonly servers?: readonly (string | NewNode)[] | undefined;
   /**
    * Where the servers are named outside of ringshift: a servers file, a DNS name, AWS's configuration endpoint. Stands in for `servers`, and is
    * looked at again and again: a difference is an event (`discovery`), applied only with its own `autoApply`.
    */
-  readonly discovery?: DiscoveryOptions;
+  readonly discovery?: DiscoveryOptions | undefined;
   /** Keeps several clusters apart on the same servers and Redis: keys go as `namespace:key`. Default: none, keys go as they are. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** How ring points are placed. Default `ringshift`: exactly 160 points per unit of weight. The others reproduce the C libraries. */
-  readonly compat?: Compat;
+  readonly compat?: Compat | undefined;
   /** Hash only what stands in braces, `{user:1}:a` as `user:1`, so that a user's keys lie together. For the life of a cluster. Default false. */
-  readonly hashTags?: boolean;
+  readonly hashTags?: boolean | undefined;
   /** Keys that are too long go as the sha256 of their bytes instead of being refused. Default false. */
-  readonly hashLongKeys?: boolean;
+  readonly hashLongKeys?: boolean | undefined;
   /**
    * `base64`: keys may hold blanks, control characters and NUL too (as UTF-8, up to 186 bytes with the prefix). Such a key goes in base64 with
    * the meta protocol's flag `b`, and memcached stores it decoded, so clients of other libraries that do the same find it. All other keys
    * go as ever. Default: such keys are refused.
    */
-  readonly binaryKeys?: "base64";
+  readonly binaryKeys?: "base64" | undefined;
   /** Turns values into items and back where the default is not wanted. */
-  readonly serializer?: Serializer;
+  readonly serializer?: Serializer | undefined;
   /** Compress values from a size on. Compressed values are read without this. Default: none is compressed. */
-  readonly compress?: Compression;
+  readonly compress?: Compression | undefined;
   /** Every call settles within this, in ms, waits for Redis included; not the time that `getOrSet`'s own `load` takes, nor `flush`, of which each step does. Default 5000. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Time to connect to a server, in ms. Default 1000, and at most a third of `timeoutMs`. */
-  readonly connectTimeoutMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
   /** A connection that does not answer a flush within this is destroyed, in ms. Default 1000, and at most a third of `timeoutMs`. */
-  readonly ioTimeoutMs?: number;
+  readonly ioTimeoutMs?: number | undefined;
   /** Commands that wait for one server or are in flight there, at most; more are refused with QUEUE_FULL. Default 100,000. */
-  readonly queueLimit?: number;
+  readonly queueLimit?: number | undefined;
   /** Connections to each server, 1 to 64; a key always goes over the same one. Default 1, which is what one process needs. */
-  readonly connections?: number;
+  readonly connections?: number | undefined;
   /**
    * `binary`: data commands go by memjs, for servers that ask for SASL (memcached -S) or are older than the meta protocol. What that
    * cannot do answers NOT_SUPPORTED (docs/commands.md); a cluster that is to change needs servers that speak meta too. Default `meta`.
    */
-  readonly protocol?: "meta" | "binary";
+  readonly protocol?: "meta" | "binary" | undefined;
   /** TLS to the servers (memcached -Z): `true`, or options of `tls.connect`. */
-  readonly tls?: ServerAccess["tls"];
+  readonly tls?: ServerAccess["tls"] | undefined;
   /** Who we are to servers that ask (memcached -Y; with `protocol: "binary"` SASL PLAIN, memcached -S). */
-  readonly auth?: ServerAccess["auth"];
+  readonly auth?: ServerAccess["auth"] | undefined;
   /** What a read does whose server does not answer: reject with NODE_DOWN or TIMEOUT, or count as a miss. Writes always reject. Default `error`. */
-  readonly onNodeDown?: OnNodeDown;
+  readonly onNodeDown?: OnNodeDown | undefined;
   /** Connections in a row that come to nothing until a server is down: its keys fail at once then, until a probe is answered. Default 2. */
-  readonly downAfter?: number;
+  readonly downAfter?: number | undefined;
   /**
    * Before a server that was out of reach serves again: `repair` deletes the keys that anybody tried to write there meanwhile, by a list in
    * Redis; `flush` deletes all keys of this cluster there. Default: neither. A write that rejected with NODE_DOWN had no effect anywhere, so
    * nothing there is stale; repair is for callers who want a miss rather than the value before a write that failed, and it costs
    * acknowledged values, counters too.
    */
-  readonly onRejoin?: OnRejoin;
+  readonly onRejoin?: OnRejoin | undefined;
   /** Attempt set and delete again when their effect is unknown: at least once instead of at most once. Default false. */
-  readonly retryAmbiguous?: boolean;
+  readonly retryAmbiguous?: boolean | undefined;
   /**
    * While Redis does not answer, the write of a key that the index may not list yet: `mark` (the default) writes it and marks its server, so that
    * the next migration searches the server itself; `reject` refuses it with REDIS_UNREACHABLE. Reads and other writes go on either way.
    */
-  readonly whenIndexDown?: WhenIndexDown;
+  readonly whenIndexDown?: WhenIndexDown | undefined;
   /** Without `redis`: serve although a server belongs to a managed cluster. Default false. */
-  readonly unmanaged?: boolean;
+  readonly unmanaged?: boolean | undefined;
 }
 
 const KNOWN: readonly string[] = [

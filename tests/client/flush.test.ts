@@ -69,13 +69,13 @@ test.each(["meta", "binary"] as const)("%s: stats of a kind that there is not is
   expect(Object.keys(await cache.stats("settings"))).toHaveLength(2);
 });
 
-test.each([
-  { queueLimit: 10 },
-  { queueLimit: 10, connections: 3 },
-])("flush of more keys than the queue takes: %o", async (options) => {
-  const cluster = bench.cluster(2);
-  const keys = Array.from({ length: 300 }, (_, i) => `key:${i}`);
-  await (await cluster.client()).setMulti(keys.map((key) => [key, 1]));
-  const cache = await cluster.client(options);
-  expect(await cache.flush()).toBe(300);
-});
+test.each([{ queueLimit: 10 }, { queueLimit: 10, connections: 3 }])(
+  "flush of more keys than the queue takes: %o",
+  async (options) => {
+    const cluster = bench.cluster(2);
+    const keys = Array.from({ length: 300 }, (_, i) => `key:${i}`);
+    await (await cluster.client()).setMulti(keys.map((key) => [key, 1]));
+    const cache = await cluster.client(options);
+    expect(await cache.flush()).toBe(300);
+  },
+);

@@ -5,6 +5,7 @@ import type {
   Client,
   ClientEvents,
   ClientOptions,
+  CountOptions,
   ErrorCode,
   ItemMeta,
   Metrics,
@@ -73,6 +74,9 @@ describe("writes", () => {
     expectTypeOf<Answer<typeof map>>().toEqualTypeOf<true>();
     const object = (cache: Client) => cache.setMulti({ k: 1, l: "text" });
     expectTypeOf<Answer<typeof object>>().toEqualTypeOf<true>();
+    const user: User = { name: "Ada" };
+    const typed = (cache: Client) => cache.setMulti(user);
+    expectTypeOf<Answer<typeof typed>>().toEqualTypeOf<true>();
     // @ts-expect-error a key that is no string
     const numbered = (cache: Client) => cache.setMulti([[1, 2]]);
     // @ts-expect-error an entry without a value
@@ -99,6 +103,10 @@ describe("writes", () => {
     expectTypeOf<Answer<typeof number>>().toEqualTypeOf<number | undefined>();
     const bigint = (cache: Client) => cache.decr("k", 1n, { bigint: true });
     expectTypeOf<Answer<typeof bigint>>().toEqualTypeOf<bigint | undefined>();
+    const either = (cache: Client, options: CountOptions) => cache.incr("k", 1, options);
+    expectTypeOf<Answer<typeof either>>().toEqualTypeOf<number | bigint | undefined>();
+    const unset = (cache: Client) => cache.incr("k", 1, { bigint: undefined });
+    expectTypeOf<Answer<typeof unset>>().toEqualTypeOf<number | undefined>();
     expectTypeOf<Client["increment"]>().toEqualTypeOf<Client["incr"]>();
   });
 });
@@ -117,6 +125,14 @@ describe("the rest", () => {
     expectTypeOf<ReturnType<typeof narrow>>().toEqualTypeOf<RingshiftError | undefined>();
     expectTypeOf<RingshiftError["code"]>().toEqualTypeOf<ErrorCode>();
     expectTypeOf<RingshiftError["failed"]>().toEqualTypeOf<ReadonlyMap<string, RingshiftError> | undefined>();
+  });
+
+  test("options of a client may be undefined, as they come out of process.env", () => {
+    const from = (env: Record<string, string | undefined>): ClientOptions => ({
+      redis: env.REDIS,
+      namespace: env.NAME,
+    });
+    expectTypeOf(from).returns.toEqualTypeOf<ClientOptions>();
   });
 
   test("no any in what is public", () => {
