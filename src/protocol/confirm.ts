@@ -10,6 +10,7 @@
 
 import { isRingshiftError } from "../errors.ts";
 import { metaGet } from "../memcached/commands.ts";
+import type { FenceReading } from "../memcached/exchange.ts";
 import { parseFence } from "../memcached/fence.ts";
 import { ExchangeError } from "../memcached/transport.ts";
 import { allNodes, type NodeRecord, randomId, type TopologyDocument } from "../topology/document.ts";
@@ -17,6 +18,9 @@ import { REGISTRATION_MS } from "../topology/store.ts";
 import { deleteOurKeys } from "./our-keys.ts";
 import type { Session } from "./session.ts";
 import { HOLD_OFF_MS } from "./settle.ts";
+
+/** For an answer of a server that lists its keys: over a connection that is dead without knowing it every client would wait for the whole minute of a dump. */
+const DUMP_WAIT_MS = 5_000;
 
 interface Notice {
   /** The document and run id that the session sees now, and since when. */
@@ -96,7 +100,8 @@ export async function readFences(session: Session, document: TopologyDocument): 
 async function emptied(session: Session, node: NodeRecord): Promise<boolean> {
   try {
     // as soon as a fence stands, or this session hears of it, somebody else has confirmed: what is written from then on stays
-    await deleteOurKeys(session, node, (fence) => fence?.number === undefined && !session.view.confirmed);
+    const may = (fence: FenceReading | undefined) => fence?.number === undefined && !session.view.confirmed;
+    await deleteOurKeys(session, node, may, DUMP_WAIT_MS);
     return true;
   } catch (error) {
     if (isRingshiftError(error)) return false;

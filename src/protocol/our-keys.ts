@@ -21,13 +21,19 @@ interface Reach {
 
 /**
  * Batches of at most `size` of the cluster's live keys. As with any metadump, what comes or goes meanwhile may be missed or come twice.
+ * @param waitMs as Transport's `dump`
  * @throws RingshiftError when the server cannot be read to the end
  */
-export async function* ourKeys(reach: Reach, node: Endpoint, size = MAX_EXCHANGE_COMMANDS): AsyncIterable<string[]> {
+export async function* ourKeys(
+  reach: Reach,
+  node: Endpoint,
+  size = MAX_EXCHANGE_COMMANDS,
+  waitMs?: number,
+): AsyncIterable<string[]> {
   const { keyPrefix } = reach.namespace;
   const foreign = new Map<string, boolean>();
   let batch: string[] = [];
-  for await (const key of reach.transport.dump(node)) {
+  for await (const key of reach.transport.dump(node, waitMs)) {
     if (!key.startsWith(keyPrefix) || isReserved(key)) continue;
     batch.push(key);
     if (batch.length < size) continue;
@@ -42,15 +48,17 @@ export async function* ourKeys(reach: Reach, node: Endpoint, size = MAX_EXCHANGE
 /**
  * Deletes the cluster's keys from a server, which counts as eviction. By the CAS seen in a look that `may` has accepted the fence of: a value
  * that is written after that stays.
+ * @param waitMs as Transport's `dump`
  * @throws RingshiftError when the server cannot be read to the end
  */
 export async function deleteOurKeys(
   reach: Reach,
   node: Endpoint,
   may: (fence: FenceReading | undefined) => boolean = () => true,
+  waitMs?: number,
 ): Promise<number> {
   let deleted = 0;
-  for await (const keys of ourKeys(reach, node)) {
+  for await (const keys of ourKeys(reach, node, undefined, waitMs)) {
     const looks = keys.map((key) => metaGet(key, "c"));
     const { replies, fence, connection } = await exchange(reach, node, looks);
     if (!may(fence)) return deleted;
