@@ -193,9 +193,9 @@ export class Session {
     this.#underWay.linger(view, ms);
   }
 
-  /** Resolves when nothing that began under an older view is under way; undefined when that is so now. */
-  drained(): Promise<void> | undefined {
-    return this.#underWay.drained();
+  /** Resolves when nothing that began under a view before this one is under way; undefined when that is so now. */
+  drained(view: View): Promise<void> | undefined {
+    return this.#underWay.drained(view);
   }
 
   /**
@@ -292,6 +292,6 @@ export class Session {
     this.#underWay.left(before, acknowledged);
     before.supersede();
     this.onView(view, before);
-    this.#underWay.check();
+    this.onDrained(this.acknowledged);
   }
 }
