@@ -6,9 +6,9 @@ import { plant } from "../protocol/plant.ts";
 import type { Session } from "../protocol/session.ts";
 import { prepareRings, View } from "../protocol/view.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
-import { standingFence } from "./prepare.ts";
 import { purge } from "./purge.ts";
 import { CONFIRM_PATIENCE_MS } from "./ready.ts";
+import { standingFence } from "./standing-fence.ts";
 
 const RETRY_MS = 20;
 
@@ -45,7 +45,7 @@ async function lackingFence(session: Session, view: View, nodes: readonly NodeRe
     if (joining.has(node.name)) continue;
     try {
       const fence = await standingFence(session.transport, session.namespace, node);
-      if (fence === view.document.fences[node.name]) continue;
+      if (fence?.number === view.document.fences[node.name]) continue;
       if (await plant(session, node)) continue;
     } catch (error) {
       if (isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;

@@ -14,7 +14,8 @@ import type { RedisStore } from "../topology/redis-store.ts";
 import { type NewNode, newRecord } from "./change.ts";
 import { requireOthers } from "./one-server.ts";
 import { viewOf } from "./plan.ts";
-import { checkServer, type PrepareOptions, plantFirst, requireEmpty, standingFence } from "./prepare.ts";
+import { checkServer, type PrepareOptions, plantFirst, requireEmpty } from "./prepare.ts";
+import { standingFence } from "./standing-fence.ts";
 
 export interface InitOptions extends PrepareOptions {
   readonly compat?: Compat | undefined;
@@ -44,14 +45,14 @@ export async function initialise(
     document.nodes.map((node) => checkServer(node, { access: transport.access, ...options })),
   );
   for (const [i, node] of document.nodes.entries()) {
-    await requireOthers(transport, namespace, [node], document.nodes.slice(0, i));
-    const fence = await standingFence(transport, namespace, node);
+    const fence = (await standingFence(transport, namespace, node))?.number;
     if (fence !== undefined && fence > 0 && !options.flush) throw lostTopology(namespace, node);
     await requireEmpty(namespace, node, probes[i]!, options, transport);
     const adopted = options.adopt === true && probes[i]!.currItems !== 0;
     const planted = await plantFirst(transport, namespace, node, 0, adopted, systemClock);
     if (planted > 0) throw lostTopology(namespace, node);
   }
+  await requireOthers(transport, namespace, document.nodes, []);
   if ((await store.publish(null, document, runId)) !== "published") {
     const { document: other } = await store.read();
     throw already(namespace, other);

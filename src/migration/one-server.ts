@@ -4,11 +4,10 @@
  * is drawn at random at each planting, so no two servers have the same.
  */
 import { RingshiftError } from "../errors.ts";
-import { metaGet } from "../memcached/commands.ts";
-import { parseFence } from "../memcached/fence.ts";
-import { ExchangeError, type Transport } from "../memcached/transport.ts";
+import type { Transport } from "../memcached/transport.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import type { Namespace } from "../topology/namespace.ts";
+import { standingFence } from "./standing-fence.ts";
 
 /**
  * Compares fences; changes nothing.
@@ -40,12 +39,7 @@ async function incarnationOf(
   namespace: Namespace,
   node: NodeRecord,
 ): Promise<string | undefined> {
-  try {
-    const { replies } = await transport.exchange(node, [metaGet(namespace.fenceKey, "v")]);
-    return parseFence(replies[0]?.value?.toString("latin1") ?? "").incarnation || undefined;
-  } catch (error) {
-    throw error instanceof ExchangeError ? error.error : error;
-  }
+  return (await standingFence(transport, namespace, node))?.incarnation || undefined;
 }
 
 function orSilent(asked: Promise<string | undefined>): Promise<string | undefined> {

@@ -141,17 +141,6 @@ async function patiently(transport: Transport, node: NodeRecord, commands: reado
   }
 }
 
-/** The number of the fence that stands on a server; undefined when there is none. */
-export async function standingFence(transport: Transport, namespace: Namespace, node: NodeRecord) {
-  try {
-    const { replies } = await transport.exchange(node, [metaGet(namespace.fenceKey, "v")]);
-    const text = replies[0]?.value?.toString("latin1");
-    return text === undefined ? undefined : parseFence(text).number;
-  } catch (error) {
-    throw error instanceof ExchangeError ? error.error : error;
-  }
-}
-
 /** Deletes this cluster's keys from a server that is not part of it. */
 async function flush(namespace: Namespace, node: NodeRecord, transport: Transport): Promise<void> {
   if (namespace.keyPrefix === "") return flushAll(node.address, { access: transport.access });

@@ -15,9 +15,9 @@ import { settle } from "../protocol/settle.ts";
 import type { View } from "../protocol/view.ts";
 import { type NodeRecord, newFenceNumber, successor, type TopologyDocument } from "../topology/document.ts";
 import type { TopologyStore } from "../topology/store.ts";
-import { standingFence } from "./prepare.ts";
 import type { OnProgress } from "./progress.ts";
 import { settledView } from "./ready.ts";
+import { standingFence } from "./standing-fence.ts";
 
 const TRIES = 50;
 const POLL_MS = 20;
@@ -78,7 +78,7 @@ async function requireFences(
   for (const node of nodes) {
     for (let i = 0; ; i++) {
       const fence = await standingFence(session.transport, session.namespace, node);
-      if (fence === document.fences[node.name]) break;
+      if (fence?.number === document.fences[node.name]) break;
       if (i === TRIES) throw lacking(node);
       await plant(session, node).catch(() => false);
       await session.clock.sleep(POLL_MS);

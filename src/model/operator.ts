@@ -7,7 +7,8 @@ import { markDead } from "../migration/abandon.ts";
 import { abortChange } from "../migration/abort.ts";
 import { applyChange, type Change } from "../migration/change.ts";
 import { Coordinator } from "../migration/coordinator.ts";
-import { type PrepareServers, plantFirst, standingFence } from "../migration/prepare.ts";
+import { type PrepareServers, plantFirst } from "../migration/prepare.ts";
+import { standingFence } from "../migration/standing-fence.ts";
 import { abort } from "../protocol/arm.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import { SimProcess } from "./process.ts";
@@ -143,7 +144,7 @@ export class Operator extends SimProcess {
   readonly #prepare: PrepareServers = async ({ namespace, transport, clock }, nodes, epoch) => {
     for (const node of nodes) {
       await this.#flush(node);
-      const fence = await standingFence(transport, namespace, node);
+      const fence = (await standingFence(transport, namespace, node))?.number;
       if (fence === undefined || fence <= epoch) await plantFirst(transport, namespace, node, epoch, false, clock);
     }
     return nodes.map(() => "1.6.18");

@@ -81,8 +81,8 @@ export function unanswered(failure: ExchangeError, write: boolean): Retry | Ambi
 }
 
 /**
- * The short form of V: the fence is the document's, so the replies count. False: ask `accepted`. Enough by itself where no careful route (view.ts)
- * leads: at a server that joins Redis may have to be asked for too.
+ * The short form of V: the fence is the document's, so the replies count. False: ask `accepted`. Enough by itself where the route is not
+ * careful (view.ts): at a server that joins the old owner's fence may have to be asked for too.
  */
 export function fenceStands(route: Route, result: Exchanged): boolean {
   const { view, node } = route;
