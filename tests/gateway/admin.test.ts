@@ -1,7 +1,6 @@
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAdminApp } from "../../src/gateway/admin/app.ts";
-import { EventStream } from "../../src/gateway/admin/event-stream.ts";
 import { checkExposure } from "../../src/gateway/admin/guard.ts";
 import { openApi } from "../../src/gateway/admin/openapi.ts";
 import { RateLimiter } from "../../src/gateway/admin/rate-limiter.ts";
@@ -178,51 +177,6 @@ describe("reading", () => {
       expect((await fetch(`${gateway.adminUrl}/assets/${name}`)).status).toBe(404);
     }
   });
-
-  test("events: the state and what happened before", async () => {
-    const controller = new AbortController();
-    const response = await fetch(`${gateway.adminUrl}/events`, { signal: controller.signal });
-    expect(response.headers.get("content-type")).toBe("text/event-stream");
-    let text = "";
-    for await (const chunk of response.body!) {
-      text += Buffer.from(chunk).toString();
-      if (text.includes("event: state") && text.includes("event: log")) break;
-    }
-    expect(JSON.parse(/event: state\ndata: (.*)/.exec(text)![1]!)).toMatchObject({ phase: "S" });
-    expect(text).toContain("Serving on");
-    controller.abort();
-  });
-});
-
-test("events: HEAD takes no place, and of too many listeners the last are told so", async () => {
-  const log = new EventLog();
-  const events = new EventStream(() => new Promise(() => {}), log);
-  const parts = { cache: () => undefined, log, traffic: new Traffic() };
-  const { app } = createAdminApp(parts as never, { host: "127.0.0.1", token: undefined, requestsPerSecond: 1000 });
-  for (let i = 0; i < 100; i++) {
-    const head = await app.request("http://localhost/events", { method: "HEAD" });
-    expect([head.status, head.headers.get("content-type"), head.body]).toEqual([200, "text/event-stream", null]);
-    events.head();
-  }
-  expect(events.listeners).toBe(0);
-  const streams = Array.from({ length: 64 }, () => events.open());
-  expect(() => events.open()).toThrow("At most 64 listen");
-  expect(() => events.head()).toThrow("At most 64 listen");
-  await streams[0]!.body!.cancel();
-  events.open();
-  events.close();
-  expect(() => events.open()).toThrow("stopping");
-});
-
-test("events: the answer to one listener too many", async () => {
-  const all = await Promise.all(Array.from({ length: 65 }, () => fetch(`${readOnly.adminUrl}/events`)));
-  const refused = all.find(({ status }) => status !== 200)!;
-  expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "10"]);
-  expect(await refused.json()).toMatchObject({
-    code: "TOO_MANY_LISTENERS",
-    title: "As many listen to /events as may.",
-  });
-  for (const one of all) if (one !== refused) await one.body!.cancel();
 });
 
 describe("changing", () => {
