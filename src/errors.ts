@@ -80,6 +80,11 @@ export class RingshiftError extends Error {
   }
 }
 
+/** What somebody has asked for cannot be: the message names the option, and what it takes. */
+export function invalidOption(message: string): RingshiftError {
+  return new RingshiftError("INVALID_OPTION", message);
+}
+
 /** True for a RingshiftError, of the given code when one is given. */
 export function isRingshiftError(error: unknown, code?: ErrorCode): error is RingshiftError {
   return error instanceof RingshiftError && (code === undefined || error.code === code);

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { RingshiftError } from "../errors.ts";
+import { invalidOption, RingshiftError } from "../errors.ts";
 import { type Credentials, checkAccess, type ServerAccess } from "../memcached/access.ts";
 
 export interface AccessFlags {
@@ -47,7 +47,9 @@ export function addAccessOptions(program: Command): void {
 /** @throws RingshiftError INVALID_OPTION */
 export function accessOf(flags: AccessFlags & { readonly password?: string }, env: Environment): ServerAccess {
   if (flags.password !== undefined) {
-    throw invalid(`A password on the command line can be read by every user: give ${PASSWORD}, or --auth-file FILE.`);
+    throw invalidOption(
+      `A password on the command line can be read by every user: give ${PASSWORD}, or --auth-file FILE.`,
+    );
   }
   const access = { tls: tlsOf(flags, env), auth: credentialsOf(flags, env) };
   checkAccess(access);
@@ -67,7 +69,7 @@ function tlsOf(flags: AccessFlags, env: Environment): ServerAccess["tls"] {
     servername: of("tlsServername"),
   };
   if ((given.cert === undefined) !== (given.key === undefined)) {
-    throw invalid("--tls-cert and --tls-key go together.");
+    throw invalidOption("--tls-cert and --tls-key go together.");
   }
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   if (Object.keys(set).length > 0) return set;
@@ -79,11 +81,12 @@ function credentialsOf(flags: AccessFlags, env: Environment): Credentials | unde
   const file = flags.authFile ?? (flags.username === undefined ? env[VARIABLES.authFile] || undefined : undefined);
   const username = flags.username ?? (flags.authFile === undefined ? env[VARIABLES.username] || undefined : undefined);
   if (file !== undefined && username !== undefined) {
-    throw invalid("Give --username with RINGSHIFT_PASSWORD, or --auth-file: one of the two.");
+    throw invalidOption("Give --username with RINGSHIFT_PASSWORD, or --auth-file: one of the two.");
   }
   if (file !== undefined) return fromFile(file);
   if (username === undefined) return undefined;
-  if (password === undefined) throw invalid(`--username needs a password: ${PASSWORD}, or --auth-file FILE instead.`);
+  if (password === undefined)
+    throw invalidOption(`--username needs a password: ${PASSWORD}, or --auth-file FILE instead.`);
   return { username, password };
 }
 
@@ -91,7 +94,7 @@ function credentialsOf(flags: AccessFlags, env: Environment): Credentials | unde
 function fromFile(file: string): Credentials {
   const [line = ""] = read("authFile", file).split(/\r?\n/);
   const colon = line.indexOf(":");
-  if (colon < 1) throw invalid(`--auth-file ${file}: its first line is to be username:password.`);
+  if (colon < 1) throw invalidOption(`--auth-file ${file}: its first line is to be username:password.`);
   return { username: line.slice(0, colon), password: line.slice(colon + 1) };
 }
 
@@ -109,9 +112,5 @@ function read(flag: keyof AccessFlags, file: string): string {
 function isOn(text: string | undefined): boolean {
   if (text === undefined || /^(|0|no|false|off)$/i.test(text)) return false;
   if (/^(1|yes|true|on)$/i.test(text)) return true;
-  throw invalid(`${VARIABLES.tls} is 1 or 0, not ${text}.`);
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
+  throw invalidOption(`${VARIABLES.tls} is 1 or 0, not ${text}.`);
 }

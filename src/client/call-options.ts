@@ -2,7 +2,7 @@
  * The options of single calls, checked at each: a misspelt `ttl` would otherwise store for ever, and memcached's own habit of giving the
  * time to live as a bare number would be lost without a word.
  */
-import { RingshiftError } from "../errors.ts";
+import { invalidOption, RingshiftError } from "../errors.ts";
 import { nearest } from "../suggest.ts";
 import type { ClientEvents } from "./events.ts";
 import type { FlushOptions } from "./servers.ts";
@@ -41,10 +41,11 @@ export function checkCall(command: string, options: object | undefined, names: N
 function checkValue(command: string, name: string, value: unknown): void {
   if (value === undefined) return;
   if (name === "signal" && !isSignal(value))
-    throw invalid(`${command}: signal is an AbortSignal, not ${shown(value)}.`);
-  if (name === "failed" && !(value instanceof Map)) throw invalid(`${command}: failed is a Map, not ${shown(value)}.`);
+    throw invalidOption(`${command}: signal is an AbortSignal, not ${shown(value)}.`);
+  if (name === "failed" && !(value instanceof Map))
+    throw invalidOption(`${command}: failed is a Map, not ${shown(value)}.`);
   if ((name === "everything" || name === "bigint") && typeof value !== "boolean") {
-    throw invalid(`${command}: ${name} is true or false, not ${shown(value)}.`);
+    throw invalidOption(`${command}: ${name} is true or false, not ${shown(value)}.`);
   }
 }
 
@@ -56,7 +57,7 @@ function isSignal(value: unknown): boolean {
 /** The keys of a multi form, each once. @throws RingshiftError INVALID_OPTION */
 export function keysOf(command: string, keys: Iterable<string>): readonly string[] {
   if (typeof keys !== "object" || keys === null || !(Symbol.iterator in keys)) {
-    throw invalid(`${command} takes a list of keys, ${command}(["key"]), not ${shown(keys)}.`);
+    throw invalidOption(`${command} takes a list of keys, ${command}(["key"]), not ${shown(keys)}.`);
   }
   return [...new Set(keys)];
 }
@@ -75,13 +76,9 @@ const EVENTS = [
 export function checkEvent<E extends keyof ClientEvents>(event: E): E {
   if ((EVENTS as readonly unknown[]).includes(event)) return event;
   const near = nearest(String(event), EVENTS);
-  throw invalid(
+  throw invalidOption(
     `There is no event ${String(event)}: ${near === undefined ? `there are ${EVENTS.join(", ")}.` : `did you mean ${near}?`}`,
   );
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
 }
 
 function shown(value: unknown): string {

@@ -1,6 +1,6 @@
 /** The options of a client, each with its default. */
 import { checkDiscovery, type DiscoveryOptions } from "../discovery/options.ts";
-import { RingshiftError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import type { NewNode } from "../migration/change.ts";
 import type { WhenIndexDown } from "../protocol/session.ts";
@@ -115,52 +115,52 @@ const KNOWN_OF_NODE = ["address", "name", "weight", "vnodes"] satisfies (keyof N
 /** @throws RingshiftError INVALID_OPTION */
 export function checkOptions(options: ClientOptions): void {
   if (typeof options !== "object" || options === null) {
-    throw invalid("createClient takes its options as an object: { redis }, or { servers }.");
+    throw invalidOption("createClient takes its options as an object: { redis }, or { servers }.");
   }
   requireKnown("createClient", options, KNOWN);
   if (options.redis !== undefined && (typeof options.redis !== "string" || options.redis === "")) {
-    throw invalid(`redis is a URL, "redis://127.0.0.1:6379", not ${String(options.redis)}.`);
+    throw invalidOption(`redis is a URL, "redis://127.0.0.1:6379", not ${String(options.redis)}.`);
   }
   if (options.servers !== undefined) checkServers(options.servers);
   if (options.serializer !== undefined) checkSerializer(options.serializer);
   for (const name of ["hashTags", "hashLongKeys", "retryAmbiguous", "unmanaged"] as const) {
     const value: unknown = options[name];
     if (value !== undefined && typeof value !== "boolean") {
-      throw invalid(`${name} is true or false, not ${String(value)}.`);
+      throw invalidOption(`${name} is true or false, not ${String(value)}.`);
     }
   }
   for (const name of ["timeoutMs", "connectTimeoutMs", "ioTimeoutMs"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
-      throw invalid(`${name} is a number of milliseconds above 0, not ${value}.`);
+      throw invalidOption(`${name} is a number of milliseconds above 0, not ${value}.`);
     }
   }
   if (options.whenIndexDown !== undefined && !["mark", "reject"].includes(options.whenIndexDown)) {
-    throw invalid(`whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);
+    throw invalidOption(`whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);
   }
   if (options.binaryKeys !== undefined && options.binaryKeys !== "base64") {
-    throw invalid(`binaryKeys is "base64", not ${String(options.binaryKeys)}.`);
+    throw invalidOption(`binaryKeys is "base64", not ${String(options.binaryKeys)}.`);
   }
   if (options.onNodeDown !== undefined && !["error", "miss"].includes(options.onNodeDown)) {
-    throw invalid(`onNodeDown is "error" or "miss", not ${options.onNodeDown}.`);
+    throw invalidOption(`onNodeDown is "error" or "miss", not ${options.onNodeDown}.`);
   }
   if (options.onRejoin !== undefined && !["repair", "flush"].includes(options.onRejoin)) {
-    throw invalid(`onRejoin is "repair" or "flush", not ${options.onRejoin}.`);
+    throw invalidOption(`onRejoin is "repair" or "flush", not ${options.onRejoin}.`);
   }
   if (options.onRejoin === "repair" && options.redis === undefined) {
-    throw invalid('onRejoin "repair" needs `redis`, where the keys to repair are listed.');
+    throw invalidOption('onRejoin "repair" needs `redis`, where the keys to repair are listed.');
   }
   for (const name of ["queueLimit", "downAfter"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
-      throw invalid(`${name} is a whole number above 0, not ${value}.`);
+      throw invalidOption(`${name} is a whole number above 0, not ${value}.`);
     }
   }
   if (options.compress !== undefined) checkCompression(options.compress);
   checkTransport(options);
   if (options.discovery !== undefined) checkDiscovery(options.discovery, options.redis !== undefined);
   if (options.redis === undefined && !options.servers?.length && options.discovery === undefined) {
-    throw invalid("createClient needs `redis`, or `servers` (or `discovery`) for a plain ketama client.");
+    throw invalidOption("createClient needs `redis`, or `servers` (or `discovery`) for a plain ketama client.");
   }
 }
 
@@ -169,11 +169,13 @@ export function newNodes(servers: readonly (string | NewNode)[]): NewNode[] {
 }
 
 function checkServers(servers: readonly (string | NewNode)[]): void {
-  if (!Array.isArray(servers)) throw invalid(`servers is a list, ["127.0.0.1:11211"], not ${String(servers)}.`);
+  if (!Array.isArray(servers)) throw invalidOption(`servers is a list, ["127.0.0.1:11211"], not ${String(servers)}.`);
   for (const server of servers as readonly (string | NewNode)[]) {
     if (typeof server === "string") continue;
     if (typeof server !== "object" || server === null || typeof server.address !== "string") {
-      throw invalid('servers has addresses, "127.0.0.1:11211", or objects with an address: { address, name, weight }.');
+      throw invalidOption(
+        'servers has addresses, "127.0.0.1:11211", or objects with an address: { address, name, weight }.',
+      );
     }
     requireKnown("A server", server, KNOWN_OF_NODE);
   }
@@ -182,7 +184,7 @@ function checkServers(servers: readonly (string | NewNode)[]): void {
 function checkSerializer(serializer: Partial<Serializer> | null): void {
   const { serialize, deserialize } = serializer ?? {};
   if (typeof serialize === "function" && typeof deserialize === "function") return;
-  throw invalid("serializer is an object with the functions serialize and deserialize.");
+  throw invalidOption("serializer is an object with the functions serialize and deserialize.");
 }
 
 function requireKnown(what: string, options: object, known: readonly string[]): void {
@@ -190,10 +192,6 @@ function requireKnown(what: string, options: object, known: readonly string[]): 
     if (known.includes(name)) continue;
     const near = nearest(name, known);
     const hint = near === undefined ? `it has ${known.join(", ")}.` : `did you mean ${near}?`;
-    throw invalid(`${what} knows no option ${name}; ${hint}`);
+    throw invalidOption(`${what} knows no option ${name}; ${hint}`);
   }
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
 }

@@ -1,6 +1,6 @@
 /** How the gateway reaches the servers, from the settings `tls` and `auth`: certificates and users are read from their files. */
 import { readFile } from "node:fs/promises";
-import { RingshiftError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import { checkAccess, type ServerAccess } from "../memcached/access.ts";
 import type { Settings } from "./schema.ts";
 
@@ -15,7 +15,8 @@ export async function accessOf({ tls, auth }: Settings, resolve: Resolve): Promi
 }
 
 async function tlsOf({ on, ...given }: Settings["tls"], resolve: Resolve): Promise<ServerAccess["tls"]> {
-  if ((given.cert === undefined) !== (given.key === undefined)) throw invalid("tls.cert and tls.key go together.");
+  if ((given.cert === undefined) !== (given.key === undefined))
+    throw invalidOption("tls.cert and tls.key go together.");
   if (on === false) return undefined;
   const read = async (name: "ca" | "cert" | "key") => {
     const file = given[name];
@@ -31,17 +32,18 @@ async function credentialsOf(
   { username, password, file }: Settings["auth"],
   resolve: Resolve,
 ): Promise<ServerAccess["auth"]> {
-  if (file !== undefined && username !== undefined) throw invalid("auth.file and auth.username: give one of the two.");
+  if (file !== undefined && username !== undefined)
+    throw invalidOption("auth.file and auth.username: give one of the two.");
   if (file !== undefined) {
     // as memcached's own file for -Y has it; the first line counts
     const [line = ""] = (await readText("auth.file", resolve("auth.file", file))).split(/\r?\n/);
     const colon = line.indexOf(":");
-    if (colon < 1) throw invalid(`auth.file ${file}: its first line is to be username:password.`);
+    if (colon < 1) throw invalidOption(`auth.file ${file}: its first line is to be username:password.`);
     return { username: line.slice(0, colon), password: line.slice(colon + 1) };
   }
   if (username === undefined) return undefined;
   if (password === undefined)
-    throw invalid("auth.username needs a password: RINGSHIFT_PASSWORD, or auth.file instead.");
+    throw invalidOption("auth.username needs a password: RINGSHIFT_PASSWORD, or auth.file instead.");
   return { username, password };
 }
 
@@ -49,10 +51,6 @@ async function readText(setting: string, file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (cause) {
-    throw invalid(`${setting}: ${file} cannot be read: ${(cause as Error).message}`);
+    throw invalidOption(`${setting}: ${file} cannot be read: ${(cause as Error).message}`);
   }
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
 }

@@ -10,7 +10,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
 import type { core } from "zod";
-import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { invalidOption, isRingshiftError, type RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import { parseServersFile, Ring } from "../ring/index.ts";
 import { nearest } from "../suggest.ts";
@@ -103,7 +103,7 @@ async function readText(file: string, required: boolean): Promise<string | undef
     return await readFile(file, "utf8");
   } catch (cause) {
     if (!required && (cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw invalid(`${file} cannot be read: ${(cause as Error).message}`);
+    throw invalidOption(`${file} cannot be read: ${(cause as Error).message}`);
   }
 }
 
@@ -115,12 +115,12 @@ function fromFile(file: string, text: string, given: Map<string, Given>): void {
   const [error] = document.errors;
   if (error !== undefined) {
     const what = error.code === "MULTIPLE_DOCS" ? "the file is one document, without a second ---" : error.message;
-    throw invalid(`${file}:${lineOf(error.pos[0])}: ${what}`);
+    throw invalidOption(`${file}:${lineOf(error.pos[0])}: ${what}`);
   }
   const visit = (node: Node | null, prefix: string) => {
     if (node === null || (isScalar(node) && node.value === null)) return; // an empty file, an empty section
     if (!isMap(node))
-      throw invalid(`${file}:${lineOf(node.range?.[0] ?? 0)}: ${prefix || "the file"} is a map of settings`);
+      throw invalidOption(`${file}:${lineOf(node.range?.[0] ?? 0)}: ${prefix || "the file"} is a map of settings`);
     for (const { key, value } of node.items) {
       const name = String(isScalar(key) ? key.value : key);
       const path = prefix === "" ? name : `${prefix}.${name}`;
@@ -143,7 +143,7 @@ function plain(node: Node, document: Document, origin: Origin): unknown {
   try {
     return node.toJS(document);
   } catch (error) {
-    throw invalid(`${origin}: ${(error as Error).message}`);
+    throw invalidOption(`${origin}: ${(error as Error).message}`);
   }
 }
 
@@ -156,7 +156,7 @@ function unknown(where: string, prefix: string, name: string): RingshiftError {
   ];
   const near = nearest(name, known);
   const hint = near === undefined ? `there are ${known.join(", ")}` : `did you mean ${near}?`;
-  return invalid(`${where}: unknown setting ${inside}${name}; ${hint}`);
+  return invalidOption(`${where}: unknown setting ${inside}${name}; ${hint}`);
 }
 
 function fromText({ kind }: Leaf, text: string): unknown {
@@ -174,12 +174,12 @@ function fromFlag(path: string, value: unknown): unknown {
       path,
       LEAVES.map((one) => one.path),
     );
-    throw invalid(
+    throw invalidOption(
       `--set: unknown setting ${path}; ${near === undefined ? "see ringshift config show" : `did you mean ${near}?`}`,
     );
   }
   if (path === "auth.password") {
-    throw invalid(
+    throw invalidOption(
       "A password on the command line can be read by every user: give RINGSHIFT_PASSWORD, or auth.file instead.",
     );
   }
@@ -198,7 +198,7 @@ function check(given: ReadonlyMap<string, Given>): Settings {
   const settings = parsed.data;
   namespaceOf(settings.namespace);
   if (settings.observer.minNodes > settings.observer.maxNodes) {
-    throw invalid(
+    throw invalidOption(
       `observer.minNodes ${settings.observer.minNodes} is above observer.maxNodes ${settings.observer.maxNodes}`,
     );
   }
@@ -216,7 +216,7 @@ function describe(issue: core.$ZodIssue, given: ReadonlyMap<string, Given>): Rin
   const at = [...path, ...(inner?.path.map(String) ?? [])].join(".");
   const what = deepest.code === "unrecognized_keys" ? `unknown key ${deepest.keys[0]}` : deepest.message;
   const hint = suggestion(deepest, leaf && given.get(leaf.path)?.value);
-  return invalid(`${origin === undefined ? "" : `${origin}: `}${at}: ${what}${hint}`);
+  return invalidOption(`${origin === undefined ? "" : `${origin}: `}${at}: ${what}${hint}`);
 }
 
 function suggestion(issue: core.$ZodIssue, value: unknown): string {
@@ -233,7 +233,7 @@ function rank(issue: core.$ZodIssue): number {
 async function nodesOf(settings: Settings, beside: Resolve, files: string[], origins: ReadonlyMap<string, Origin>) {
   const { nodes, serversFile, spares } = settings;
   if (nodes !== undefined && serversFile !== undefined) {
-    throw invalid(
+    throw invalidOption(
       `nodes (${origins.get("nodes")}) and serversFile (${origins.get("serversFile")}): give one of the two`,
     );
   }
@@ -247,7 +247,7 @@ async function nodesOf(settings: Settings, beside: Resolve, files: string[], ori
   try {
     if (all.length > 0) new Ring(all); // bad names, weights and doubles
   } catch (error) {
-    throw isRingshiftError(error) ? invalid(`nodes and spares: ${error.message}`) : error;
+    throw isRingshiftError(error) ? invalidOption(`nodes and spares: ${error.message}`) : error;
   }
   return named;
 }
@@ -258,10 +258,6 @@ async function fromServersFile(file: string, files: string[]): Promise<NodeSetti
   try {
     return parseServersFile(text).map(({ name, address, weight }) => ({ name, address, weight }));
   } catch (error) {
-    throw isRingshiftError(error) ? invalid(`${file}: ${error.message}`) : error;
+    throw isRingshiftError(error) ? invalidOption(`${file}: ${error.message}`) : error;
   }
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
 }

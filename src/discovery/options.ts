@@ -1,5 +1,5 @@
 /** The option `discovery` of a client. */
-import { RingshiftError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import { nearest } from "../suggest.ts";
 import { sourceOf } from "./source.ts";
 
@@ -29,31 +29,27 @@ export function intervalOf({ intervalMs = DEFAULT_INTERVAL_MS }: DiscoveryOption
 /** @throws RingshiftError INVALID_OPTION */
 export function checkDiscovery(options: DiscoveryOptions, managed: boolean): void {
   if (typeof options !== "object" || options === null) {
-    throw invalid('discovery is an object: { from: "dns:cache.example:11211" }.');
+    throw invalidOption('discovery is an object: { from: "dns:cache.example:11211" }.');
   }
   for (const name of Object.keys(options)) {
     if ((KNOWN as readonly string[]).includes(name)) continue;
     const near = nearest(name, KNOWN);
-    throw invalid(
+    throw invalidOption(
       `discovery knows no option ${name}; ${near ? `did you mean ${near}?` : `it has ${KNOWN.join(", ")}.`}`,
     );
   }
   const { from, intervalMs, autoApply, dnsServers } = options;
   sourceOf(from);
   if (intervalMs !== undefined && !(Number.isFinite(intervalMs) && intervalMs > 0 && intervalMs <= MAX_INTERVAL_MS)) {
-    throw invalid(`discovery.intervalMs is a number of milliseconds above 0, not ${intervalMs}.`);
+    throw invalidOption(`discovery.intervalMs is a number of milliseconds above 0, not ${intervalMs}.`);
   }
   if (autoApply !== undefined && typeof autoApply !== "boolean") {
-    throw invalid(`discovery.autoApply is true or false, not ${String(autoApply)}.`);
+    throw invalidOption(`discovery.autoApply is true or false, not ${String(autoApply)}.`);
   }
   if (autoApply === true && !managed) {
-    throw invalid("discovery.autoApply needs `redis`: without it the servers of a client never change.");
+    throw invalidOption("discovery.autoApply needs `redis`: without it the servers of a client never change.");
   }
   if (dnsServers !== undefined && !(Array.isArray(dnsServers) && dnsServers.length > 0)) {
-    throw invalid('discovery.dnsServers is a list of addresses: ["127.0.0.1:8600"].');
+    throw invalidOption('discovery.dnsServers is a list of addresses: ["127.0.0.1:8600"].');
   }
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
 }

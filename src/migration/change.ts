@@ -1,5 +1,5 @@
 /** What an operator asks for, and the nodes it leads to. Pure. */
-import { RingshiftError } from "../errors.ts";
+import { invalidOption, RingshiftError } from "../errors.ts";
 import { checkNodeName } from "../ring/index.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
 
@@ -31,25 +31,21 @@ const KINDS = ["add-node", "remove-node", "set-weight", "set-vnodes", "restore"]
 export function checkChange(change: Change): void {
   if (!KINDS.includes(change?.kind)) {
     const given = String((change as Partial<Change> | undefined)?.kind);
-    throw invalid(`A change is an object whose kind is one of ${KINDS.join(", ")}, not ${given}.`);
+    throw invalidOption(`A change is an object whose kind is one of ${KINDS.join(", ")}, not ${given}.`);
   }
   if (change.kind === "add-node" || change.kind === "restore") {
     const nodes: unknown = change.nodes;
     if (!Array.isArray(nodes) || nodes.some((node) => typeof node?.address !== "string")) {
-      throw invalid(`${change.kind} has its servers in nodes: [{ address: "127.0.0.1:11211" }].`);
+      throw invalidOption(`${change.kind} has its servers in nodes: [{ address: "127.0.0.1:11211" }].`);
     }
   } else if (change.kind === "remove-node") {
     const names: unknown = change.names;
     if (!Array.isArray(names) || names.some((name) => typeof name !== "string")) {
-      throw invalid('remove-node has its servers in names: ["127.0.0.1:11211"].');
+      throw invalidOption('remove-node has its servers in names: ["127.0.0.1:11211"].');
     }
   } else if (typeof change.name !== "string") {
-    throw invalid(`${change.kind} has its server in name: "127.0.0.1:11211".`);
+    throw invalidOption(`${change.kind} has its server in name: "127.0.0.1:11211".`);
   }
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
 }
 
 /** The command of a change that takes another one back; running it again resumes it. */

@@ -5,7 +5,7 @@
  * share 160 * n points out by the node's part of the total weight, in float32; the compat modes reproduce that to the bit.
  */
 
-import { RingshiftError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import { POINTS_PER_VNODE } from "./points.ts";
 
 /**
@@ -63,9 +63,12 @@ const f32 = Math.fround;
  */
 export function checkNodeName(name: string): void {
   if (typeof name !== "string" || !NAME.test(name)) {
-    throw invalid(`node name ${JSON.stringify(name)}: 1 to 250 characters of A-Z a-z 0-9 . _ : / [ ] - are allowed`);
+    throw invalidOption(
+      `node name ${JSON.stringify(name)}: 1 to 250 characters of A-Z a-z 0-9 . _ : / [ ] - are allowed`,
+    );
   }
-  if (name in Object.prototype) throw invalid(`node name "${name}" is a property of every object: choose another`);
+  if (name in Object.prototype)
+    throw invalidOption(`node name "${name}" is a property of every object: choose another`);
 }
 
 /**
@@ -74,8 +77,8 @@ export function checkNodeName(name: string): void {
  * @throws INVALID_OPTION for an empty list, duplicates, bad names, weights or vnodes
  */
 export function planNodes(inputs: readonly RingNodeInput[], compat: RingCompat): PlannedNode[] {
-  if (inputs.length === 0) throw invalid("a ring needs at least one node");
-  if (inputs.length > MAX_NODES) throw invalid(`${inputs.length} nodes: a ring has at most ${MAX_NODES}`);
+  if (inputs.length === 0) throw invalidOption("a ring needs at least one node");
+  if (inputs.length > MAX_NODES) throw invalidOption(`${inputs.length} nodes: a ring has at most ${MAX_NODES}`);
   for (const input of inputs) checkNode(input, compat);
   const ordered = compat === "ringshift" ? [...inputs].sort((a, b) => (a.name < b.name ? -1 : 1)) : inputs;
   const total = ordered.reduce((sum, { weight = 1 }) => sum + weight, 0);
@@ -86,8 +89,8 @@ export function planNodes(inputs: readonly RingNodeInput[], compat: RingCompat):
     const hashedName = compat === "libmemcached" ? name.replace(/(?<=.):11211$/, "") : name;
     checkNodeName(hashedName);
     const twin = byHashedName.get(hashedName);
-    if (twin === name) throw invalid(`node "${name}" is listed twice`);
-    if (twin !== undefined) throw invalid(`nodes "${twin}" and "${name}" are the same in libmemcached's ring`);
+    if (twin === name) throw invalidOption(`node "${name}" is listed twice`);
+    if (twin !== undefined) throw invalidOption(`nodes "${twin}" and "${name}" are the same in libmemcached's ring`);
     byHashedName.set(hashedName, name);
     const weight = vnodes === undefined ? (input.weight ?? 1) : undefined;
     const rounds = vnodes ?? roundsOf(name, weight!, total, inputs.length, compat);
@@ -95,20 +98,21 @@ export function planNodes(inputs: readonly RingNodeInput[], compat: RingCompat):
     return { node: Object.freeze({ name, weight, vnodes, points: rounds * POINTS_PER_VNODE }), hashedName };
   });
   if (points > MAX_POINTS)
-    throw invalid(`${points} points: a ring has at most ${MAX_POINTS}; lower the weights or vnodes`);
+    throw invalidOption(`${points} points: a ring has at most ${MAX_POINTS}; lower the weights or vnodes`);
   return planned;
 }
 
 function checkNode({ name, weight, vnodes }: RingNodeInput, compat: RingCompat): void {
   checkNodeName(name);
-  if (weight !== undefined && vnodes !== undefined) throw invalid(`node "${name}": give weight or vnodes, not both`);
+  if (weight !== undefined && vnodes !== undefined)
+    throw invalidOption(`node "${name}": give weight or vnodes, not both`);
   if (weight !== undefined && !(typeof weight === "number" && weight >= MIN_WEIGHT && weight <= MAX_WEIGHT)) {
-    throw invalid(`node "${name}": weight ${weight} is not a number from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
+    throw invalidOption(`node "${name}": weight ${weight} is not a number from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
   }
   if (vnodes === undefined) return;
-  if (compat !== "ringshift") throw invalid(`node "${name}": compat "${compat}" knows weights only, not vnodes`);
+  if (compat !== "ringshift") throw invalidOption(`node "${name}": compat "${compat}" knows weights only, not vnodes`);
   if (!Number.isInteger(vnodes) || vnodes < 1 || vnodes > MAX_VNODES) {
-    throw invalid(`node "${name}": vnodes ${vnodes} is not an integer from 1 to ${MAX_VNODES}`);
+    throw invalidOption(`node "${name}": vnodes ${vnodes} is not an integer from 1 to ${MAX_VNODES}`);
   }
 }
 
@@ -118,15 +122,13 @@ function roundsOf(name: string, weight: number, total: number, count: number, co
     const rounds = Math.max(1, Math.round(VNODES_PER_WEIGHT * weight));
     if (rounds <= MAX_VNODES) return rounds;
     const most = MAX_VNODES / VNODES_PER_WEIGHT;
-    throw invalid(`node "${name}": weight ${weight} is more than ${most}; scale the weights, or use a compat mode`);
+    throw invalidOption(
+      `node "${name}": weight ${weight} is more than ${most}; scale the weights, or use a compat mode`,
+    );
   }
   // The operations and their float32 roundings are those of the C sources, in their order.
   const part = f32(f32(weight) / f32(total));
   if (compat === "libketama") return Math.floor(f32(part * 40 * count));
   const product = f32(f32(f32(part * 160) / 4) * count);
   return Math.floor(f32(product + 1e-10));
-}
-
-function invalid(message: string): RingshiftError {
-  return new RingshiftError("INVALID_OPTION", message);
 }
