@@ -13,7 +13,7 @@ import { plant } from "../protocol/plant.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import type { View } from "../protocol/view.ts";
-import { allNodes, type NodeRecord, randomId, type TopologyDocument } from "../topology/document.ts";
+import { confirmedAgain, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
 import { REGISTRATION_MS, type TopologyStore } from "../topology/store.ts";
 import type { OnProgress } from "./progress.ts";
 import { awaitConfirmed } from "./ready.ts";
@@ -77,8 +77,7 @@ function above({ document, redisRunId }: View, { highest }: Fences, suspects: re
   const epoch = Math.max(highest, document.epoch) + EPOCH_MARGIN;
   const fences = { ...document.fences };
   for (const node of suspects) fences[node.name] = epoch;
-  const untrusted = allNodes(document).map((node) => node.name);
-  return { ...document, id: randomId(), epoch, runId: redisRunId, fences, untrusted, recovered: true };
+  return confirmedAgain(document, redisRunId, { epoch, fences });
 }
 
 async function raise(session: Session, node: NodeRecord): Promise<void> {

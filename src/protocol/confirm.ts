@@ -13,7 +13,7 @@ import { metaGet } from "../memcached/commands.ts";
 import type { FenceReading } from "../memcached/exchange.ts";
 import { parseFence } from "../memcached/fence.ts";
 import { ExchangeError } from "../memcached/transport.ts";
-import { allNodes, type NodeRecord, randomId, type TopologyDocument } from "../topology/document.ts";
+import { allNodes, confirmedAgain, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
 import { REGISTRATION_MS } from "../topology/store.ts";
 import { deleteOurKeys } from "./our-keys.ts";
 import type { Session } from "./session.ts";
@@ -52,9 +52,7 @@ export async function confirm(session: Session): Promise<void> {
   // dead, or only out of reach: then its fence may show more when it is back
   if (lost.length + silent.length > 1 && !dead) return;
   for (const node of lost) if (!(await emptied(session, node))) return;
-  const untrusted = allNodes(document).map((node) => node.name);
-  const next = { ...document, id: randomId(), runId, untrusted, recovered: true };
-  await session.store.publish(document.id, next, runId);
+  await session.store.publish(document.id, confirmedAgain(document, runId), runId);
   await session.look();
 }
 

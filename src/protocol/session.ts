@@ -10,7 +10,7 @@ import { isRingshiftError, RingshiftError } from "../errors.ts";
 import type { Recorder } from "../keyindex/recorder.ts";
 import type { ItemLimits } from "../memcached/item-limits.ts";
 import type { Transport } from "../memcached/transport.ts";
-import type { TopologyDocument } from "../topology/document.ts";
+import { isNewer, supersedes, type TopologyDocument } from "../topology/document.ts";
 import type { Namespace } from "../topology/namespace.ts";
 import type { Snapshot, TopologyStore } from "../topology/store.ts";
 import type { Clock } from "./clock.ts";
@@ -116,11 +116,11 @@ export class Session {
   }
 
   /**
-   * Rule V: the fence of a server that joins shows nothing to those who have not heard of it. While Redis does not show the document, it may have
-   * forgotten it, and they may have confirmed the one before.
+   * Rule V: the fence of a server that joins shows nothing to those who have not heard of it. While Redis does not show the document as a confirmed
+   * one, it may have forgotten it, and they may have confirmed the one before.
    */
   needsOldFence({ view, node }: Route): boolean {
-    return (view.joining?.has(node.name) ?? false) && !this.isFresh(view);
+    return (view.joining?.has(node.name) ?? false) && !(view.confirmed && this.isFresh(view));
   }
 
   /** True shortly after a failed call: a recording need not wait for another one to fail. */
@@ -199,11 +199,13 @@ export class Session {
   }
 
   /**
-   * Whether this session's document, newer than Redis', is void: it was published in an earlier run of Redis, and in the present one the older
-   * document has been confirmed. Then no server showed ours by its fence, and the others have gone on without it.
+   * Whether this session's document, of a later epoch than Redis', is void: since it was published, or in the present run of Redis, the other one
+   * has been confirmed. Then no server showed ours by its fence, and the others have gone on without it.
    */
   isVoid({ document, runId }: Snapshot): boolean {
-    return document?.runId === runId && this.#view.document.runId !== runId;
+    const own = this.#view.document;
+    if (document === null || document.epoch >= own.epoch) return false;
+    return supersedes(document, own) || (document.runId === runId && own.runId !== runId);
   }
 
   async #read(): Promise<View> {
@@ -228,8 +230,8 @@ export class Session {
       own.confirmedAt = Math.max(own.confirmedAt, askedAt);
       return own;
     }
-    if (document === null || document.epoch < own.document.epoch) {
-      if (this.isVoid(snapshot)) return this.#seenVoid(snapshot, own);
+    if (this.isVoid(snapshot)) return this.#seenVoid(snapshot, own);
+    if (document === null || isNewer(own.document, document)) {
       await this.#putBack(document?.id ?? null, runId, askedAt);
       if (document !== null) return new View(document, runId, askedAt);
       const present = await this.store.read(); // ours, or what somebody else has put back
@@ -279,9 +281,9 @@ export class Session {
   }
 
   #adopt(view: View): void {
-    const { epoch } = this.#view.document;
-    if (view.document.epoch < epoch) return; // another look was faster
-    this.#replace(view, epoch);
+    const { document } = this.#view;
+    if (isNewer(document, view.document)) return; // another look was faster
+    this.#replace(view, document.epoch);
   }
 
   /** @param acknowledged the epoch that can be acknowledged until what is under way has ended */

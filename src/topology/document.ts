@@ -71,6 +71,8 @@ export interface TopologyDocument {
   readonly sweeping?: number | null;
   /** Put again under another run id after a fail-over of Redis: a successor may have been published and forgotten. */
   readonly recovered?: boolean;
+  /** Ids of the confirmations after fail-overs that the document's history went through, the latest last. None: there were none. */
+  readonly confirmations?: readonly string[];
 }
 
 const ID_BYTES = 8;
@@ -95,6 +97,32 @@ export function successor(
   changes: Partial<Omit<TopologyDocument, "version" | "id" | "epoch" | "runId">>,
 ): TopologyDocument {
   return { ...current, recovered: false, ...changes, id: randomId(), epoch: current.epoch + 1, runId };
+}
+
+/** A cluster that has had more fail-overs remembers the latest. */
+const MAX_CONFIRMATIONS = 32;
+
+/** The document confirmed once more, after a fail-over: what was published before it and is not in its history is void. */
+export function confirmedAgain(
+  document: TopologyDocument,
+  runId: string,
+  changes: Partial<Pick<TopologyDocument, "epoch" | "fences">> = {},
+): TopologyDocument {
+  const untrusted = allNodes(document).map(({ name }) => name);
+  const confirmations = [...(document.confirmations ?? []), randomId()].slice(-MAX_CONFIRMATIONS);
+  return { ...document, ...changes, id: randomId(), runId, untrusted, recovered: true, confirmations };
+}
+
+/** The history of `one` has been confirmed since the last time that the other's was: it is newer, whatever the epochs. */
+export function supersedes(one: TopologyDocument, other: TopologyDocument): boolean {
+  const [ones, others] = [one.confirmations ?? [], other.confirmations ?? []];
+  if (ones.length === 0) return false;
+  const last = others.at(-1);
+  return last === undefined || ones.lastIndexOf(last, -2) >= 0;
+}
+
+export function isNewer(one: TopologyDocument, other: TopologyDocument): boolean {
+  return supersedes(one, other) || (one.epoch > other.epoch && !supersedes(other, one));
 }
 
 /** Numbers of fences grow by at most so much at a time. Of 15 digits (fence.ts) that is enough for a thousand million changes. */

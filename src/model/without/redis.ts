@@ -32,6 +32,7 @@ export class TamperedStore extends SimStore {
     const { redis } = this.#process.world;
     let next = document;
     if (off.has("noputback") && requiredRunId === "" && this.#process.opened) return Promise.resolve("changed");
+    if (off.has("w-void")) next = { ...next, confirmations: [] };
     if (off.has("w-epoch")) next = { ...next, id: `epoch ${next.epoch}` };
     if (off.has("noF") && next.phase === "F") next = gainingOnly(next, redis.document?.fences ?? {});
     if (off.has("w-deadnow") && next.phase === "D" && next.dead?.length) {
