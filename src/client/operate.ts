@@ -103,8 +103,6 @@ async function attempts<T>(
       dead = view.waitsFor(route);
       if (dead !== undefined) throw new Retry(declaredDead(dead.name));
       if (moving && call.write && view.document.phase === "F") throw new Retry();
-      // order of this process' own calls: what began under an older view ends first
-      if (route.kind === "dual") await session.drained(view);
       if (call.write) await vouched(session, route);
       if (call.abandoned) throw new Retry(); // while it waited: its caller was told that nothing is written
       call.begun = true;

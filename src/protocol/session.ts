@@ -193,11 +193,6 @@ export class Session {
     this.#underWay.linger(view, ms);
   }
 
-  /** Resolves when nothing that began under a view before this one is under way; undefined when that is so now. */
-  drained(view: View): Promise<void> | undefined {
-    return this.#underWay.drained(view);
-  }
-
   /**
    * Whether this session's document, of a later epoch than Redis', is void: since it was published, or in the present run of Redis, the other one
    * has been confirmed. Then no server showed ours by its fence, and the others have gone on without it.

@@ -10,9 +10,6 @@ export class UnderWay {
   readonly #draining = new Map<View, number>();
   /** Until when (ms) what operations of an epoch have left on servers or on the wire may still act. */
   readonly #lingering = new Map<number, number>();
-  /** Resolves when the next of these views has drained. */
-  #next: Promise<void> | undefined;
-  #resolveNext: (() => void) | undefined;
 
   constructor(clock: Clock, onDrained: () => void) {
     this.#clock = clock;
@@ -27,33 +24,7 @@ export class UnderWay {
   /** Nothing that began under this view is under way any more. */
   ended(view: View): void {
     if (!this.#draining.delete(view)) return;
-    this.#resolveNext?.();
-    this.#resolveNext = undefined;
-    this.#next = undefined;
     this.#onDrained();
-  }
-
-  /**
-   * Resolves when nothing that began under a view before this one is under way; undefined when that is so now. The session may leave this view too
-   * meanwhile: what waits here is under way under it.
-   */
-  drained(view: View): Promise<void> | undefined {
-    return this.#isAfter(view) ? this.#drainedBefore(view) : undefined;
-  }
-
-  async #drainedBefore(view: View): Promise<void> {
-    while (this.#isAfter(view)) {
-      this.#next ??= new Promise((resolve) => {
-        this.#resolveNext = resolve;
-      });
-      await this.#next;
-    }
-  }
-
-  /** Something is under way under a view that was left before this one. */
-  #isAfter(view: View): boolean {
-    const first = this.#draining.keys().next().value;
-    return first !== undefined && first !== view;
   }
 
   linger(view: View, ms: number): void {

@@ -66,7 +66,6 @@ export function withoutRules(off: RulesOff, session: Session, process: SimProces
   if (off.has("w-joining")) session.needsOldFence = () => false;
   if (off.has("w-void")) session.isVoid = () => false;
   if (off.has("nolinger")) session.linger = () => {};
-  if (off.has("nodrain")) session.drained = () => undefined;
   if (off.has("w-prec") && process.isCaller) {
     const { recorder } = session;
     const record = recorder.record.bind(recorder);
