@@ -4,7 +4,7 @@
  */
 import type { Command, Reply } from "../memcached/exchange.ts";
 import type { Feature } from "./features.ts";
-import { STRIKES } from "./nemesis.ts";
+import { partition, STRIKES } from "./nemesis.ts";
 import type { SimProcess } from "./process.ts";
 import type { World } from "./world.ts";
 
@@ -17,6 +17,7 @@ const AMBUSHES: Partial<Record<Feature, { readonly weight: number; readonly stri
   cut: { weight: 2, strike: (_, process, server) => process.cut(server) },
   fence: { weight: 1, strike: (world, _, server) => world.server(server).drop(world.namespace.fenceKey) },
   restart: { weight: 1, strike: restart },
+  dead: { weight: 0.5, strike: (world, process, server) => partition(world, world.server(server), process) },
   failover: { weight: 1.5, strike: (world) => STRIKES.failover!.strike(world) },
   unreach: { weight: 1, strike: (world, process) => world.cutFromRedis(process) },
 };
@@ -30,12 +31,17 @@ export class Ambushes {
     const { features, profile } = world;
     const on = Object.entries(AMBUSHES).filter(([name]) => features[name as Feature]);
     this.#world = world;
-    this.#weights = Object.fromEntries(on.map(([name, { weight }]) => [name, weight]));
+    this.#weights = Object.fromEntries(
+      on.map(([name, { weight }]) => [name, profile.ambushes[name as Feature] ?? weight]),
+    );
     this.#rate = on.length === 0 ? 0 : profile.ambush;
   }
 
   /** A command has run at a server. */
-  ran(process: SimProcess, server: string, { line }: Command, { status }: Reply): void {
+  ran(process: SimProcess, server: string, command: Command, reply: Reply): void {
+    const { line } = command;
+    const { status } = reply;
+    if (this.#world.profile.vanish > 0) this.#vanish(process, server, command, reply);
     if (this.#rate === 0 || status === "EN" || process.dead) return;
     const { redis, random } = this.#world;
     const document = redis.document;
@@ -44,6 +50,17 @@ export class Ambushes {
     const reserved = key.startsWith("ringshift:");
     if (reserved && verb === "mg") return;
     if (random.chance(this.#rate)) this.#strike(process, server, reserved ? "" : key);
+  }
+
+  /** Between the two, a value that somebody has read and nobody else can find any more. */
+  #vanish(process: SimProcess, server: string, { line }: Command, { status }: Reply): void {
+    const { redis, random, profile, scheduler, weather } = this.#world;
+    if (process.dead || redis.document?.phase !== "D" || !line.startsWith("mg ") || line.startsWith("mg ringshift:"))
+      return;
+    const pulls = line.endsWith(" v t f c");
+    if (status !== (pulls ? "VA" : "EN") || !random.chance(profile.vanish)) return;
+    if (pulls) this.#world.server(server).drop(line.split(" ", 2)[1]!);
+    scheduler.pause(process, random.exponential(weather.mean * (pulls ? 20 : 10)));
   }
 
   /** A document was published. */
@@ -67,9 +84,10 @@ function restart(world: World, process: SimProcess, server: string): void {
   if (world.features.pause && world.random.chance(0.6)) world.pause(process);
 }
 
-/** The item goes, at this server or wherever it is. */
-function evict(world: World, _: SimProcess, server: string, key: string): void {
+/** The item goes, at this server or wherever it is; the process, which has just seen it, may be slow to go on. */
+function evict(world: World, process: SimProcess, server: string, key: string): void {
   if (key === "") return;
+  if (world.features.pause && world.random.chance(0.4)) world.pause(process);
   const all = world.random.chance(0.3);
   for (const other of world.servers.values()) if (all || other.name === server) other.drop(key);
 }

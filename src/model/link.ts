@@ -122,7 +122,7 @@ export class SimLink {
     this.#opening = true;
     scheduler.after(scheduler.random.exponential(weather.mean), owner, () => {
       this.#opening = false;
-      if (server.downUntil > scheduler.now) {
+      if (server.isDownFor(owner)) {
         this.#backoffUntil = scheduler.now + BACKOFF_MS * (0.5 + scheduler.random.next() / 2);
         const failed = this.#queue.splice(0);
         for (const item of failed) item.settle(new ExchangeError(down(this.#node, "refused"), false), undefined);

@@ -5,16 +5,21 @@ import { type Batch, runBatch } from "./batch.ts";
 import { FEATURES } from "./features.ts";
 import { PROFILE_NAMES } from "./profile.ts";
 import type { Totals } from "./totals.ts";
-import { RULES, type Rule } from "./without/rules.ts";
+import { RULES, type Rule, SAFEGUARDS } from "./without/rules.ts";
+
+const listed = (rules: Readonly<Record<string, string>>) =>
+  Object.entries(rules)
+    .map(([name, what]) => `\n                  ${name.padEnd(11)} ${what}`)
+    .join("");
+
 import { runInWorkers } from "./workers.ts";
 
 const USAGE = `usage: model [--runs N] [--seed S] [--without RULE[,RULE]] [--features NAME[,NAME]] [--profile NAME] [--workers N] [--first] [--trace] [--json]
 
   --runs N      seeds S to S + N - 1 (default 1000)
   --seed S      the first seed (default 0); the same seed replays the same run
-  --without     switch rules off (docs/model.md):${Object.entries(RULES)
-    .map(([name, what]) => `\n                  ${name.padEnd(11)} ${what}`)
-    .join("")}
+  --without     switch rules off (docs/model.md):${listed(RULES)}
+                or safeguards, of which no history shows that one alone is missing:${listed(SAFEGUARDS)}
   --features    only these may be drawn: ${FEATURES.join(" ")}
   --profile     every run has this one: ${PROFILE_NAMES.join(" ")}
   --workers N   threads (default: one per core); the result does not depend on it
@@ -49,7 +54,10 @@ function parse(): Options | undefined {
   });
   const without = list(values.without);
   const features = values.features === undefined ? undefined : list(values.features);
-  const wrong = [...without.filter((name) => !(name in RULES)), ...(features ?? []).filter((name) => !isFeature(name))];
+  const wrong = [
+    ...without.filter((name) => !(name in RULES || name in SAFEGUARDS)),
+    ...(features ?? []).filter((name) => !isFeature(name)),
+  ];
   if (values.profile !== undefined && !PROFILE_NAMES.includes(values.profile)) wrong.push(values.profile);
   const [runs, seed, workers] = [whole(values.runs), whole(values.seed), whole(values.workers)];
   if (values.help || wrong.length > 0 || runs < 1 || seed < 0 || workers < 1) {
@@ -60,6 +68,9 @@ function parse(): Options | undefined {
     return undefined;
   }
   const { json, trace, first, profile } = values;
+  const spare = without.filter((name) => name in SAFEGUARDS);
+  if (spare.length > 0)
+    process.stderr.write(`${spare.join(", ")}: no history shows that (docs/model.md, "Safeguards")\n`);
   return { runs, seed, without: without as Rule[], features, profile, first, workers, trace, json };
 }
 
@@ -80,6 +91,7 @@ function whole(text: string): number {
 async function main(): Promise<void> {
   const options = parse();
   if (options === undefined) return;
+  process.stdout.on("error", () => process.exit()); // whoever read the trace has seen enough
   const started = performance.now();
   const { workers, trace, json, ...batch } = options;
   const progress = process.stderr.isTTY ? (runs: number) => void process.stderr.write(`\r${runs} runs `) : () => {};

@@ -13,6 +13,9 @@ interface Fault {
 }
 
 const MAX_FAIL_OVERS = 2;
+/** Once a run: one after another they might be longer than a registration. */
+const LATE = "late for the dead";
+const MAX_LATE_MS = 3_000;
 
 export const STRIKES: Partial<Record<Feature, Fault>> = {
   evict: { weight: 4, strike: evict },
@@ -75,7 +78,7 @@ function loseFence(world: World): void {
   }
 }
 
-function evictFence({ scheduler, namespace }: World, server: SimServer): void {
+export function evictFence({ scheduler, namespace }: World, server: SimServer): void {
   scheduler.note(() => `FAULT ${server.name} evicts its fence`);
   server.drop(namespace.fenceKey);
 }
@@ -93,18 +96,57 @@ function stall(world: World): void {
   server.stalledUntil = Math.max(server.stalledUntil, scheduler.now + ms);
 }
 
-/** One server goes for good. */
+/** One server goes for good, or for everybody but one client. */
 function die(world: World): void {
-  if (world.gone !== undefined || (world.redis.document?.nodes.length ?? 0) < 3) return;
   const server = anyServer(world);
+  if (world.random.chance(0.3)) partition(world, server);
+  else if (mayGo(world)) {
+    world.gone = server.name;
+    world.restart(server, Number.POSITIVE_INFINITY);
+  }
+}
+
+function mayGo({ gone, redis }: World): boolean {
+  return gone === undefined && (redis.document?.nodes.length ?? 0) >= 3;
+}
+
+/** Nobody but one client, this process if it is one, reaches the server any more, so the others give it up; what it holds may be missed from now on. */
+export function partition(world: World, server: SimServer, preferred?: SimProcess): void {
+  const callers = world.processes.filter(
+    (process) => process instanceof Caller && !process.dead && process.store.cutUntil <= world.scheduler.now,
+  );
+  if (!mayGo(world) || callers.length === 0) return;
+  const process = callers.find((caller) => caller === preferred) ?? world.random.pick(callers);
+  world.scheduler.note(() => `FAULT ${process.name} alone reaches ${server.name}`);
+  world.count("partition");
   world.gone = server.name;
-  world.restart(server, Number.POSITIVE_INFINITY);
+  server.reachedBy = process;
+  for (const other of world.processes) if (other !== process && !other.dead) other.cut(server.name);
+  for (const [key, item] of server.items) world.lost(server.name, key, item);
+}
+
+/** At a publication that declares that server dead: the client that reaches it is slow to hear of it, for less time than its registration lasts. */
+export function lateForTheDead(world: World): void {
+  const { redis, gone, features, random, processes, scheduler, counts } = world;
+  if (gone === undefined || !features.pause || !redis.document?.dead?.includes(gone)) return;
+  const process = world.server(gone).reachedBy;
+  const late = processes.find((other) => other === process);
+  if (late === undefined || random.chance(0.1)) return;
+  if (counts.has(LATE) || random.chance(0.4)) {
+    world.pause(late);
+    return;
+  }
+  world.count(LATE);
+  const ms = random.next() * MAX_LATE_MS;
+  scheduler.note(() => `FAULT ${late.name} does not hear of it for ${ms.toFixed(0)} ms`);
+  late.store.cutUntil = scheduler.now + ms;
+  scheduler.at(late.store.cutUntil, late, () => late.announced());
 }
 
 /** Redis forgets its last writes under a new run id, or everything under the same one (FLUSHALL). */
 function failOver(world: World): void {
   const { random, redis } = world;
-  if (world.failOvers > MAX_FAIL_OVERS) return;
+  if (!mayFailOver(world)) return;
   const forget = random.chance(0.6) ? { publications: random.pick([1, 1, 2]) } : { writes: random.int(0, 8) };
   const flush = random.chance(0.15);
   if (flush) redis.flushAll();
@@ -112,7 +154,11 @@ function failOver(world: World): void {
   failedOver(world, flush ? "is flushed" : `fails over, forgets ${JSON.stringify(forget)}`, flush);
 }
 
-function failedOver(world: World, what: string, flush = false): void {
+export function mayFailOver({ failOvers }: World): boolean {
+  return failOvers <= MAX_FAIL_OVERS;
+}
+
+export function failedOver(world: World, what: string, flush = false): void {
   const { scheduler, redis, random, processes } = world;
   const { document } = redis;
   world.failOvers++;
@@ -136,7 +182,7 @@ export function amnesia(world: World): void {
   if (features.abort && document?.phase === "F" && document.recovered && random.chance(0.5)) {
     scheduler.after(random.exponential(20), undefined, () => takeBack(world));
   }
-  if (world.failOvers > MAX_FAIL_OVERS || !random.chance(profile.amnesia)) return;
+  if (!mayFailOver(world) || !random.chance(profile.amnesia)) return;
   const alive = processes.filter((process) => !process.dead && process.opened);
   const callers = alive.filter((process) => process instanceof Caller && !process.done);
   if (callers.length < 2) return;

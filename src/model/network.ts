@@ -84,7 +84,7 @@ export class SimTransport implements Transport {
     const wait = () =>
       new Promise<void>((resolve) => scheduler.after(scheduler.random.exponential(weather.mean), owner, resolve));
     await wait();
-    if (server.downUntil > scheduler.now || server.stalledUntil > scheduler.now) throw down(node, "no dump");
+    if (server.isDownFor(owner) || server.stalledUntil > scheduler.now) throw down(node, "no dump");
     const { boot } = server;
     server.expire();
     for (let last = ""; ; ) {

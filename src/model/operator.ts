@@ -120,8 +120,11 @@ export class Operator extends SimProcess {
   }
 
   #start(name: string): void {
+    const server = this.world.server(name);
     this.world.scheduler.note(() => `${this.name} STARTS ${name} anew`);
-    this.world.server(name).downUntil = 0;
+    if (server.reachedBy !== undefined) this.world.restart(server, 0);
+    server.reachedBy = undefined;
+    server.downUntil = 0;
     this.world.gone = undefined;
   }
 

@@ -23,9 +23,9 @@ export function addressOf(name: string): string {
   return `${name}:11211`;
 }
 
-export function drawPlan(random: Random, keys: number, { changes: [fewest, most], back }: Profile): Plan {
+export function drawPlan(random: Random, keys: number, { changes: [fewest, most], back, joins }: Profile): Plan {
   for (;;) {
-    const shapes = drawShapes(random, random.int(fewest, most), back);
+    const shapes = drawShapes(random, random.int(fewest, most), back, joins);
     const moves = movesOf(shapes);
     const moving = CANDIDATES.filter((key) => moves.has(key));
     if (moving.length < keys) continue;
@@ -38,14 +38,14 @@ export function drawPlan(random: Random, keys: number, { changes: [fewest, most]
   }
 }
 
-function drawShapes(random: Random, changes: number, backAgain: number): Shape[] {
-  const shapes: Shape[] = [SERVERS.map(() => random.int(random.chance(0.3) ? 0 : 1, MAX_VNODES))];
-  if (shapes[0]!.filter((vnodes) => vnodes > 0).length < 2) return drawShapes(random, changes, backAgain);
+function drawShapes(random: Random, changes: number, backAgain: number, joins: boolean): Shape[] {
+  const shapes: Shape[] = [SERVERS.map(() => random.int(random.chance(joins ? 0.6 : 0.3) ? 0 : 1, MAX_VNODES))];
+  if (shapes[0]!.filter((vnodes) => vnodes > 0).length < 2) return drawShapes(random, changes, backAgain, joins);
   while (shapes.length <= changes) {
     const last = shapes.at(-1)!;
     const back = shapes.at(-3);
     const at = random.int(0, SERVERS.length - 1);
-    const vnodes = random.int(0, MAX_VNODES);
+    const vnodes = joins && last[at]! > 0 ? 0 : random.int(0, MAX_VNODES);
     const next =
       back !== undefined && random.chance(backAgain) ? back : last.map((old, i) => (i === at ? vnodes : old));
     if (next.filter((count) => count > 0).length < 2) continue;

@@ -81,7 +81,10 @@ export class SimProcess implements Owner {
       },
       publication: (ms, then) => world.publications(world.random.int(1, 4), ms, then),
       running: (node, command, submittedAt) => this.#running(node.name, command, submittedAt),
-      ran: (node, command, reply) => world.ambushes.ran(this, node.name, command, reply),
+      ran: (node, command, reply) => {
+        world.storedAlone(node.name, command);
+        world.ambushes.ran(this, node.name, command, reply);
+      },
     });
     world.processes.push(this);
   }

@@ -40,12 +40,20 @@ export interface Profile {
   readonly back: number;
   /** Probability that a step of a move has a fault of its own (ambush.ts). */
   readonly ambush: number;
+  /** How likely each of these faults is, in the place of ambush.ts' own figure. */
+  readonly ambushes: Partial<Record<Feature, number>>;
+  /** Probability that a value goes right after a pull has read it, and that a reader who finds nothing in D is slow to look further (ambush.ts). */
+  readonly vanish: number;
   /** Probability that a caller's store stays on the wire, or half of it in its process, until some publication to come. */
   readonly held: number;
   /** Probability, at each publication, that a process is cut off from Redis for many seconds. */
   readonly cutOff: number;
   /** Probability, at each publication, that Redis forgets it and one process alone has heard of it (nemesis.ts). */
   readonly amnesia: number;
+  /** Probability that a change which adds a server is forgotten by all but one client (oblivion.ts). */
+  readonly oblivion: number;
+  /** Servers join and leave rather than get other weights. */
+  readonly joins: boolean;
   /** Features that are on, whatever is drawn. */
   readonly on: readonly Feature[];
   /** Only one key. */
@@ -60,9 +68,13 @@ const MIXED: Profile = {
   changes: [1, 4],
   back: 0.5,
   ambush: 0,
+  ambushes: {},
+  vanish: 0,
   held: 0,
   cutOff: 0,
   amnesia: 0,
+  oblivion: 0,
+  joins: false,
   on: [],
   single: false,
 };
@@ -111,7 +123,7 @@ const PROFILES: readonly { readonly share: number; readonly profile: Profile }[]
   },
   {
     // keys that are written for the first time, when Redis may be out of reach
-    share: 1,
+    share: 1.5,
     profile: {
       ...MIXED,
       name: "fresh",
@@ -135,6 +147,53 @@ const PROFILES: readonly { readonly share: number; readonly profile: Profile }[]
       back: 0.7,
       amnesia: 0.35,
       on: ["unreach", "failover"],
+    },
+  },
+  {
+    // a server joined, and neither Redis nor a fence that anybody knows shows it any more: one process alone goes on with it
+    share: 1,
+    profile: {
+      ...MIXED,
+      name: "oblivion",
+      calls: [8, 14],
+      think: 1_500,
+      weights: { delete: 4, set: 5 },
+      changes: [1, 3],
+      back: 0.7,
+      oblivion: 0.9,
+      joins: true,
+      on: ["unreach", "failover", "fence"],
+    },
+  },
+  {
+    // values that go while somebody pulls them
+    share: 1,
+    profile: {
+      ...MIXED,
+      name: "vanishing",
+      calls: [8, 14],
+      weights: { get: 12, set: 5, delete: 3 },
+      changes: [2, 4],
+      back: 0.8,
+      vanish: 0.3,
+      on: ["evict", "pause"],
+      single: true,
+    },
+  },
+  {
+    // a server is declared dead that one client still reaches
+    share: 2,
+    profile: {
+      ...MIXED,
+      name: "partition",
+      calls: [8, 14],
+      think: 200,
+      weights: { get: 10, delete: 3 },
+      changes: [2, 4],
+      back: 0.3,
+      ambush: 0.05,
+      ambushes: { dead: 12 },
+      on: ["dead", "pause"],
     },
   },
 ];

@@ -2,7 +2,8 @@
 import { Caller } from "./caller.ts";
 import type { Operation } from "./history.ts";
 import { judge, type Verdict } from "./linearize.ts";
-import { amnesia, cutOff, nemesis } from "./nemesis.ts";
+import { amnesia, cutOff, lateForTheDead, nemesis } from "./nemesis.ts";
+import { Oblivion } from "./oblivion.ts";
 import { Operator } from "./operator.ts";
 import { virtualTimers } from "./timers.ts";
 import { Rival, Upkeep } from "./upkeep.ts";
@@ -60,9 +61,12 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   if (world.features.upkeep) start(new Upkeep(world, "u"));
   const strike = nemesis(world, random.pick([0.0005, 0.002, 0.005]));
   scheduler.beforeEvent = strike;
+  const oblivion = new Oblivion(world);
   world.onPublication = () => {
+    oblivion.published(world.redis.document!);
     cutOff(world);
     amnesia(world);
+    lateForTheDead(world);
   };
   let closing = false;
   let called = 0;

@@ -6,6 +6,7 @@
 
 import { MAX_RELATIVE_TTL_S } from "../memcached/commands.ts";
 import type { Command, Reply } from "../memcached/exchange.ts";
+import type { Owner } from "./scheduler.ts";
 import { addDelta } from "./texts.ts";
 
 export interface Item {
@@ -26,6 +27,8 @@ export class SimServer {
   boot = 0;
   /** Not to be connected to before this time. */
   downUntil = 0;
+  /** The one process that reaches it, where the others do not. */
+  reachedBy: Owner | undefined;
   /** Stopped (SIGSTOP) until this time. */
   stalledUntil = 0;
   /** Values of more bytes are refused as too large. */
@@ -52,6 +55,10 @@ export class SimServer {
   /** The server's clock. */
   get second(): number {
     return EPOCH_SECONDS + Math.floor((this.#now() + this.offset) / 1000);
+  }
+
+  isDownFor(owner: Owner): boolean {
+    return this.downUntil > this.#now() || (this.reachedBy !== undefined && this.reachedBy !== owner);
   }
 
   /** Eviction, expiry, or a flush. */

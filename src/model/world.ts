@@ -1,6 +1,7 @@
 /** Everything of one run that is not a process: servers, Redis, the history, and who is to be told when the document changes. */
 
 import { classicSet, metaSet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
+import type { Command } from "../memcached/exchange.ts";
 import { formatFence, parseFence } from "../memcached/fence.ts";
 import { View } from "../protocol/view.ts";
 import { keyHash } from "../ring/index.ts";
@@ -141,8 +142,10 @@ export class World {
     process.crash();
   }
 
+  /** Not the client that alone reaches a server: without Redis nothing would tell it that the others have given that up (docs/protocol.md, What remains). */
   cutFromRedis(process: SimProcess, forMs?: number): void {
     const { random, scheduler } = this;
+    if (this.gone !== undefined && this.server(this.gone).reachedBy === process) return;
     const ms = forMs ?? random.pick([30, 300, 3_000, 20_000]) * random.next();
     scheduler.note(() => `FAULT ${process.name} cannot reach Redis for ${ms.toFixed(0)} ms`);
     process.store.cutUntil = Math.max(process.store.cutUntil, scheduler.now + ms);
@@ -172,6 +175,14 @@ export class World {
     }
     this.scheduler.note(() => `  loss of ${key} ${JSON.stringify(value)} at ${server}`);
     this.history.begin("~", "loss", key, value);
+  }
+
+  /** A command has run at a server: what it stored where only one process comes is lost for the others. */
+  storedAlone(name: string, { line }: Command): void {
+    if (this.gone !== name || this.server(name).reachedBy === undefined || line.startsWith("mg ")) return;
+    const [, key = ""] = line.split(" ", 2);
+    const item = this.server(name).items.get(key);
+    if (item !== undefined) this.lost(name, key, item);
   }
 
   /** What has expired by now is gone for everybody: before an answer is taken down. */

@@ -226,7 +226,7 @@ export class Session {
       return own;
     }
     if (this.isVoid(snapshot)) return this.#seenVoid(snapshot, own);
-    if (document === null || isNewer(own.document, document)) {
+    if (document === null || this.#holdsNewer(document, document.runId === runId)) {
       await this.#putBack(document?.id ?? null, runId, askedAt);
       if (document !== null) return new View(document, runId, askedAt);
       const present = await this.store.read(); // ours, or what somebody else has put back
@@ -275,10 +275,15 @@ export class Session {
     return view;
   }
 
+  /** Beside what counts in the present run only the epoch says which is newer: the cluster may have been begun anew, without a history. */
+  #holdsNewer(document: TopologyDocument, confirmed: boolean): boolean {
+    const own = this.#view.document;
+    return confirmed ? own.epoch > document.epoch : isNewer(own, document);
+  }
+
   #adopt(view: View): void {
-    const { document } = this.#view;
-    if (isNewer(document, view.document)) return; // another look was faster
-    this.#replace(view, document.epoch);
+    if (this.#holdsNewer(view.document, view.confirmed)) return; // another look was faster
+    this.#replace(view, this.#view.document.epoch);
   }
 
   /** @param acknowledged the epoch that can be acknowledged until what is under way has ended */

@@ -1,10 +1,10 @@
-/** Rules switched off: the checker notices. The finer ones need more runs than a test has time for; docs/model.md has a seed for each. */
+/** Rules switched off: the checker notices. The others need more runs than a test has time for (docs/model.md). */
 import { describe, expect, it } from "vitest";
 import { runBatch } from "../../src/model/batch.ts";
-import { RULES, type Rule } from "../../src/model/without/rules.ts";
+import { RULES, SAFEGUARDS } from "../../src/model/without/rules.ts";
 
 interface Coarse {
-  readonly rule: Rule;
+  readonly rule: keyof typeof RULES;
   /** A little before one that shows it. */
   readonly seed: number;
   /** Where one alone shows it soon. */
@@ -21,6 +21,10 @@ const COARSE: readonly Coarse[] = [
   { rule: "nokill", seed: 100_000 },
   { rule: "w-native", seed: 100_000 },
   { rule: "w-inF", seed: 0, profile: "amnesia" },
+  { rule: "w-joining", seed: 100, profile: "oblivion" },
+  { rule: "w-void", seed: 100, profile: "oblivion" },
+  { rule: "nophdel", seed: 600, profile: "vanishing" },
+  { rule: "w-deadnow", seed: 1_900, profile: "partition" },
 ];
 const RUNS = 600;
 
@@ -33,6 +37,7 @@ describe("the model without a rule", () => {
   });
 
   it("has a text for every rule", () => {
-    for (const [name, text] of Object.entries(RULES)) expect(text, name).toMatch(/^[A-Z][\w ,-]*: \S/);
+    for (const [name, text] of Object.entries({ ...RULES, ...SAFEGUARDS }))
+      expect(text, name).toMatch(/^[A-Z][\w ,-]*: \S/);
   });
 });

@@ -82,7 +82,7 @@ function scene(own: TopologyDocument, found: TopologyDocument, runId: string) {
   return { session, redis };
 }
 
-describe("after one more fail-over, with both unconfirmed", () => {
+describe("after one more fail-over", () => {
   test("who holds what is void goes by what was confirmed without it", async () => {
     const { session, redis } = scene(FORGOTTEN, AGAIN, "run 3");
     await session.look();
@@ -96,6 +96,15 @@ describe("after one more fail-over, with both unconfirmed", () => {
     await session.look();
     expect(session.view.document.id).toBe(AGAIN.id);
     expect(redis.document.id).toBe(AGAIN.id);
+  });
+
+  test("a cluster that was begun anew is not put back to what somebody still holds of the old one", async () => {
+    const anew = { ...STABLE, id: "a".repeat(16), epoch: 30, runId: "run 3" };
+    const { session, redis } = scene(AGAIN, anew, "run 3");
+    await session.look();
+    expect(session.view.document.id).toBe(anew.id);
+    expect(session.view.confirmed).toBe(true);
+    expect(redis.document.id).toBe(anew.id);
   });
 
   test("a newer document of the same history goes back", async () => {

@@ -100,7 +100,21 @@ function withoutViewRules(off: RulesOff, view: View, process: SimProcess): void 
   if (off.has("w-phrun") && process.isCaller) Object.defineProperty(view, "confirmed", { get: () => true });
   if (!off.has("nofreeze") || view.document.phase !== "F") return;
   const route = view.route.bind(view);
-  view.route = (key, hash): Route => ({ ...route(key, hash), moving: false });
+  view.route = (key, hash) => unheld(route(key, hash));
+}
+
+/** Whoever would hold the write asks first whether its key is moving; rule V asks later. */
+function unheld(route: Route): Route {
+  let asked = false;
+  return {
+    ...route,
+    get moving() {
+      const { moving } = route;
+      const shown = moving && asked;
+      asked = true;
+      return shown;
+    },
+  };
 }
 
 /** The view as it is but for whether it counts as confirmed. */
