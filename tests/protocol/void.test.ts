@@ -91,6 +91,14 @@ describe("after one more fail-over", () => {
     expect(redis.document.id).toBe(AGAIN.id);
   });
 
+  test("after FLUSHALL too, where all is of one run", async () => {
+    const again = confirmedAgain(STABLE, "run 1");
+    const { session, redis } = scene(FORGOTTEN, again, "run 1");
+    await session.look();
+    expect(session.view.document.id).toBe(again.id);
+    expect(redis.document.id).toBe(again.id);
+  });
+
   test("who holds what was confirmed puts it back over what is void, though that is of a later epoch", async () => {
     const { session, redis } = scene(AGAIN, FORGOTTEN, "run 3");
     await session.look();
