@@ -65,7 +65,7 @@ export async function changeUnderTraffic(context: ChangeContext, name: string, c
     onProgress: (progress) => {
       if (progress.step === "fencing") window.open();
       if (progress.step === "copied") context.copied(progress.moved);
-      if (progress.step === "cleaning") window.close();
+      if (progress.step === "settling" || progress.step === "cleaning") window.close();
     },
   });
   const after = await crew.sample();

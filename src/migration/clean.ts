@@ -1,13 +1,20 @@
-/** After D → S: the sets of the old points lose the entries of keys that have other points now. */
+/**
+ * When a change has settled: what has come to the old owners since the second pass is deleted, and the sets of the old points lose the entries of
+ * keys that have other points now. Not earlier: a straggler's key would be in no set any more when its write arrives (rule G).
+ */
+import { Retry } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import type { View } from "../protocol/view.ts";
-import type { TopologyDocument } from "../topology/document.ts";
+import { nodeByName, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore, PointEntries } from "../topology/store.ts";
 import { entriesOf, generationsOf } from "./entries.ts";
 import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
 import { arcsByPoint } from "./plan.ts";
+import { purgeKeys } from "./purge.ts";
 
 const TRIES = 50;
+/** To look at an old owner; it may be away, and then its entries stay. */
+const LOOKS = 3;
 
 /** Nothing where a later change has begun: it may have listed the keys there again. @throws RingshiftError REDIS_UNREACHABLE */
 export async function clean(session: Session, store: ChangeStore, view: View): Promise<void> {
@@ -20,9 +27,37 @@ export async function clean(session: Session, store: ChangeStore, view: View): P
         return arc !== undefined && arc.fromPoint === point && arc.toPoint !== point;
       });
       if (!latest) return;
-      if (keys.length > 0 && !(await remove(session, store, view.document, { point, keys }))) latest = false;
+      if (keys.length === 0 || !(await withoutStrays(session, view, keys))) continue;
+      if (!(await remove(session, store, view.document, { point, keys }))) latest = false;
     }
   });
+}
+
+/** Deletes what stands under the keys at their old owners. False: one of them does not answer, or a later change has begun. */
+async function withoutStrays(session: Session, view: View, keys: readonly string[]): Promise<boolean> {
+  const byNode = new Map<string, string[]>();
+  for (const key of keys) {
+    const arc = view.diff!.find(view.hashOf(key))!;
+    if (arc.moves) byNode.set(arc.fromNode, [...(byNode.get(arc.fromNode) ?? []), key]);
+  }
+  for (let i = 0; i < LOOKS; i++) {
+    const present = await session.look();
+    if (!isLatest(present.document, view.document)) return false;
+    try {
+      for (const [name, moved] of byNode) {
+        const node = nodeByName(present.document, name); // one that has left has to be empty before it may join again
+        if (node !== undefined) await purgeKeys(session, present, node, moved);
+      }
+      return true;
+    } catch (error) {
+      if (!(error instanceof Retry)) throw error;
+    }
+  }
+  return false;
+}
+
+function isLatest(present: TopologyDocument, { migrations }: TopologyDocument): boolean {
+  return present.phase === "S" && present.migrations === migrations;
 }
 
 /** Removes entries while this migration is the latest: a later one may have listed the keys here again. */
@@ -34,7 +69,7 @@ async function remove(
 ): Promise<boolean> {
   for (let i = 0; i < TRIES; i++) {
     const { document: present } = await session.look();
-    if (present.phase !== "S" || present.migrations !== document.migrations) return false;
+    if (!isLatest(present, document)) return false;
     if (await removeFrom(store, present.id, generationsOf(document), entries)) return true;
   }
   return false;

@@ -264,12 +264,12 @@ export class Coordinator {
     return { ...result, moved };
   }
 
-  /** The old sets lose the moved entries (clean.ts), then the settling ends. */
+  /** The settling ends, then the old sets lose the moved entries (clean.ts). */
   async #finish(view: View): Promise<void> {
-    this.#report({ step: "cleaning" });
     const journal = await this.#store.readJournal();
-    await clean(this.#session, this.#store, unsettled(view, journal?.settled));
     await settle(this.#session, () => this.#report({ step: "settling" }));
+    this.#report({ step: "cleaning" });
+    await clean(this.#session, this.#store, unsettled(view, journal?.settled));
     const present = await this.#store.readJournal();
     if (present !== undefined && present.operation === journal?.operation) {
       await this.#store.writeJournal({ ...present, state: "done" });

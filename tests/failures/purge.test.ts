@@ -4,6 +4,8 @@ import { connect } from "node:net";
 import { Redis } from "ioredis";
 import { expect, test } from "vitest";
 import { FENCE_KEY_PREFIX } from "../../src/memcached/key.ts";
+import { namespaceOf } from "../../src/topology/namespace.ts";
+import { RedisStore } from "../../src/topology/redis-store.ts";
 import { bench, onEnd } from "./support.ts";
 
 /** Text commands over one connection, each answered by one line. */
@@ -56,5 +58,36 @@ test("a stray on a server that is known for gaps goes before that server gains i
   }
   await b.admin.apply({ kind: "remove-node", names: [leaving!.address] });
   expect((await b.client.getMulti(late)).size).toBe(0);
+  expect(await b.wrong()).toEqual([]);
+});
+
+test("what reaches an old server after the copier's last look goes when the change has settled: no set lists it any more", async () => {
+  const b = await bench();
+  await b.fill(100);
+  const before = new Map([...b.expected.keys()].map((key) => [key, b.client.locate(key).node]));
+  const { epoch } = await b.admin.topology();
+  const raw = new RedisStore(b.cluster.redis.url, namespaceOf(undefined));
+  onEnd(() => raw.close());
+  const straggler = { clientId: "straggler", acknowledged: epoch };
+  await raw.heartbeat(straggler, null);
+  let arrived: Promise<string[]> | undefined;
+  const late = async () => {
+    const moved = [...before].filter(([key, node]) => b.client.locate(key).node !== node);
+    for (const [key, node] of moved) await tellAll(node, [`set ${key} 0 0 3\r\nold`]);
+    await raw.unregister(straggler.clientId);
+    return moved.map(([key]) => key);
+  };
+  await b.admin.apply(
+    { kind: "add-node", nodes: [{ address: (await b.cluster.addMemcached()).address }] },
+    {
+      onProgress: ({ step }) => {
+        if (step === "settling") arrived ??= late();
+      },
+    },
+  );
+
+  const keys = await arrived!;
+  expect(keys.length).toBeGreaterThan(0);
+  for (const key of keys) expect(await tellAll(before.get(key)!, [`mg ${key}`])).toEqual(["EN"]);
   expect(await b.wrong()).toEqual([]);
 });

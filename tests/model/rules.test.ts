@@ -23,8 +23,8 @@ const COARSE: readonly Coarse[] = [
   { rule: "w-inF", seed: 0, profile: "amnesia" },
   { rule: "w-joining", seed: 100, profile: "oblivion" },
   { rule: "w-void", seed: 100, profile: "oblivion" },
-  { rule: "nophdel", seed: 600, profile: "vanishing" },
-  { rule: "w-deadnow", seed: 1_900, profile: "partition" },
+  { rule: "nophdel", seed: 250, profile: "vanishing" },
+  { rule: "w-deadnow", seed: 350, profile: "partition" },
 ];
 const RUNS = 600;
 
