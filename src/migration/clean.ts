@@ -13,13 +13,14 @@ import { arcsByPoint } from "./plan.ts";
 import { purgeKeys } from "./purge.ts";
 
 const TRIES = 50;
-/** To look at an old owner; it may be away, and then its entries stay. */
+/** To look at an old owner; it may be away, and then the entries of its keys stay. */
 const LOOKS = 3;
 
 /** Nothing where a later change has begun: it may have listed the keys there again. @throws RingshiftError REDIS_UNREACHABLE */
 export async function clean(session: Session, store: ChangeStore, view: View): Promise<void> {
   if (view.diff === undefined) return; // no ring changed, or another migration has
   let latest = true;
+  const away = new Set<string>();
   await inParallel(arcsByPoint(view.diff).keys(), SETS_AT_ONCE, async (point) => {
     for await (const page of entriesOf(store, view.document, point)) {
       const keys = page.filter((key) => {
@@ -27,33 +28,50 @@ export async function clean(session: Session, store: ChangeStore, view: View): P
         return arc !== undefined && arc.fromPoint === point && arc.toPoint !== point;
       });
       if (!latest) return;
-      if (keys.length === 0 || !(await withoutStrays(session, view, keys))) continue;
+      if (keys.length === 0 || !(await withoutStrays(session, view, keys, away))) continue;
       if (!(await remove(session, store, view.document, { point, keys }))) latest = false;
     }
   });
 }
 
-/** Deletes what stands under the keys at their old owners. False: one of them does not answer, or a later change has begun. */
-async function withoutStrays(session: Session, view: View, keys: readonly string[]): Promise<boolean> {
+/**
+ * Deletes what stands under the keys at their old owners. False: one of them does not answer, or a later change has begun.
+ * @param away by name: old owners that have not answered; they are not asked again
+ */
+async function withoutStrays(
+  session: Session,
+  view: View,
+  keys: readonly string[],
+  away: Set<string>,
+): Promise<boolean> {
   const byNode = new Map<string, string[]>();
   for (const key of keys) {
     const arc = view.diff!.find(view.hashOf(key))!;
     if (arc.moves) byNode.set(arc.fromNode, [...(byNode.get(arc.fromNode) ?? []), key]);
   }
+  for (const [name, moved] of byNode) {
+    if (away.has(name)) return false;
+    const outcome = await purgeAt(session, view, name, moved);
+    if (outcome === "away") away.add(name);
+    if (outcome !== "done") return false;
+  }
+  return true;
+}
+
+async function purgeAt(session: Session, view: View, name: string, keys: readonly string[]) {
   for (let i = 0; i < LOOKS; i++) {
     const present = await session.look();
-    if (!isLatest(present.document, view.document)) return false;
+    if (!isLatest(present.document, view.document)) return "overtaken";
+    const node = nodeByName(present.document, name);
+    if (node === undefined) return "done"; // it has left the ring, and has to be empty before it may join again
     try {
-      for (const [name, moved] of byNode) {
-        const node = nodeByName(present.document, name); // one that has left has to be empty before it may join again
-        if (node !== undefined) await purgeKeys(session, present, node, moved);
-      }
-      return true;
+      await purgeKeys(session, present, node, keys);
+      return "done";
     } catch (error) {
       if (!(error instanceof Retry)) throw error;
     }
   }
-  return false;
+  return "away";
 }
 
 function isLatest(present: TopologyDocument, { migrations }: TopologyDocument): boolean {

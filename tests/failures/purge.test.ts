@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { FENCE_KEY_PREFIX } from "../../src/memcached/key.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 import { RedisStore } from "../../src/topology/redis-store.ts";
-import { bench, onEnd } from "./support.ts";
+import { type Bench, bench, onEnd } from "./support.ts";
 
 /** Text commands over one connection, each answered by one line. */
 async function tellAll(address: string, commands: readonly string[]): Promise<string[]> {
@@ -61,20 +61,25 @@ test("a stray on a server that is known for gaps goes before that server gains i
   expect(await b.wrong()).toEqual([]);
 });
 
+/** A client that has acknowledged nothing after the present topology, until the function answered is called. */
+async function straggler(b: Bench): Promise<() => Promise<void>> {
+  const raw = new RedisStore(b.cluster.redis.url, namespaceOf(undefined));
+  onEnd(() => raw.close());
+  const { epoch } = await b.admin.topology();
+  await raw.heartbeat({ clientId: "straggler", acknowledged: epoch }, null);
+  return () => raw.unregister("straggler");
+}
+
 test("what reaches an old server after the copier's last look goes when the change has settled: no set lists it any more", async () => {
   const b = await bench();
   await b.fill(100);
   const before = new Map([...b.expected.keys()].map((key) => [key, b.client.locate(key).node]));
-  const { epoch } = await b.admin.topology();
-  const raw = new RedisStore(b.cluster.redis.url, namespaceOf(undefined));
-  onEnd(() => raw.close());
-  const straggler = { clientId: "straggler", acknowledged: epoch };
-  await raw.heartbeat(straggler, null);
+  const known = await straggler(b);
   let arrived: Promise<string[]> | undefined;
   const late = async () => {
     const moved = [...before].filter(([key, node]) => b.client.locate(key).node !== node);
     for (const [key, node] of moved) await tellAll(node, [`set ${key} 0 0 3\r\nold`]);
-    await raw.unregister(straggler.clientId);
+    await known();
     return moved.map(([key]) => key);
   };
   await b.admin.apply(
@@ -90,4 +95,27 @@ test("what reaches an old server after the copier's last look goes when the chan
   expect(keys.length).toBeGreaterThan(0);
   for (const key of keys) expect(await tellAll(before.get(key)!, [`mg ${key}`])).toEqual(["EN"]);
   expect(await b.wrong()).toEqual([]);
+});
+
+test("an old server that is away when the change has settled holds nothing up: the entries of its keys stay until a sweep", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const [stopped] = b.servers;
+  const known = await straggler(b);
+  const change = { kind: "add-node" as const, nodes: [{ address: (await b.cluster.addMemcached()).address }] };
+  onEnd(() => stopped!.kill("SIGCONT"));
+  const report = await b.admin.apply(change, {
+    onProgress: ({ step }) => {
+      if (step === "settling") void stopped!.kill("SIGSTOP").then(known);
+    },
+  });
+  expect(report.moved).toBeGreaterThan(0);
+  await stopped!.kill("SIGCONT");
+
+  expect(await b.wrong()).toEqual([]);
+  const after = await b.admin.verify({ full: true });
+  expect(after).toMatchObject({ missing: { count: 0 }, strays: { count: 0 } });
+  expect(after.leftOver).toBeGreaterThan(0);
+  await b.admin.sweep();
+  expect(await b.admin.verify({ full: true })).toMatchObject({ leftOver: 0, clean: true });
 });
