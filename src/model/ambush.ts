@@ -52,7 +52,7 @@ export class Ambushes {
     if (random.chance(this.#rate)) this.#strike(process, server, reserved ? "" : key);
   }
 
-  /** Between the two, a value that somebody has read and nobody else can find any more. */
+  /** A pull has read a value, which nobody else can find any more then; or a reader has found nothing in D. Both are slow to go on. */
   #vanish(process: SimProcess, server: string, { line }: Command, { status }: Reply): void {
     const { redis, random, profile, scheduler, weather } = this.#world;
     if (process.dead || redis.document?.phase !== "D" || !line.startsWith("mg ") || line.startsWith("mg ringshift:"))

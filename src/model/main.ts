@@ -7,12 +7,12 @@ import { PROFILE_NAMES } from "./profile.ts";
 import type { Totals } from "./totals.ts";
 import { RULES, type Rule, SAFEGUARDS } from "./without/rules.ts";
 
+import { runInWorkers } from "./workers.ts";
+
 const listed = (rules: Readonly<Record<string, string>>) =>
   Object.entries(rules)
     .map(([name, what]) => `\n                  ${name.padEnd(11)} ${what}`)
     .join("");
-
-import { runInWorkers } from "./workers.ts";
 
 const USAGE = `usage: model [--runs N] [--seed S] [--without RULE[,RULE]] [--features NAME[,NAME]] [--profile NAME] [--workers N] [--first] [--trace] [--json]
 
@@ -91,7 +91,11 @@ function whole(text: string): number {
 async function main(): Promise<void> {
   const options = parse();
   if (options === undefined) return;
-  process.stdout.on("error", () => process.exit()); // whoever read the trace has seen enough
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(); // whoever read the trace has seen enough
+    process.stderr.write(`${error.message}\n`);
+    process.exit(2);
+  });
   const started = performance.now();
   const { workers, trace, json, ...batch } = options;
   const progress = process.stderr.isTTY ? (runs: number) => void process.stderr.write(`\r${runs} runs `) : () => {};

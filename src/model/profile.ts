@@ -50,7 +50,7 @@ export interface Profile {
   readonly cutOff: number;
   /** Probability, at each publication, that Redis forgets it and one process alone has heard of it (nemesis.ts). */
   readonly amnesia: number;
-  /** Probability that a change which adds a server is forgotten by all but one client (oblivion.ts). */
+  /** Probability that a change is forgotten by all but one client (oblivion.ts). */
   readonly oblivion: number;
   /** Servers join and leave rather than get other weights. */
   readonly joins: boolean;
@@ -150,7 +150,7 @@ const PROFILES: readonly { readonly share: number; readonly profile: Profile }[]
     },
   },
   {
-    // a server joined, and neither Redis nor a fence that anybody knows shows it any more: one process alone goes on with it
+    // a change, mostly of servers that join, that neither Redis nor a fence which anybody knows shows any more: one client alone goes on with it
     share: 1,
     profile: {
       ...MIXED,

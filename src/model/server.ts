@@ -57,6 +57,7 @@ export class SimServer {
     return EPOCH_SECONDS + Math.floor((this.#now() + this.offset) / 1000);
   }
 
+  /** The process cannot connect to it, whatever others can. */
   isDownFor(owner: Owner): boolean {
     return this.downUntil > this.#now() || (this.reachedBy !== undefined && this.reachedBy !== owner);
   }

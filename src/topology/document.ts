@@ -121,6 +121,7 @@ export function supersedes(one: TopologyDocument, other: TopologyDocument): bool
   return last === undefined || ones.lastIndexOf(last, -2) >= 0;
 }
 
+/** Of two documents that do not count in the present run of Redis: by their histories, or else by their epochs. */
 export function isNewer(one: TopologyDocument, other: TopologyDocument): boolean {
   return supersedes(one, other) || (one.epoch > other.epoch && !supersedes(other, one));
 }

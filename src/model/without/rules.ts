@@ -1,6 +1,6 @@
 /**
- * The rules that can be switched off, each of which a history shows to be missing, by the names that the protocol's reference model has for its switches, where it has one. The product's code
- * is not touched: what it is told is not true, or what it asks for is not done.
+ * The rules that can be switched off, each of which a history shows to be missing; by the names that the protocol's reference model has for its
+ * switches, where it has one. The product's code is not touched: what it is told is not true, or what it asks for is not done.
  */
 export const RULES = {
   nofence: "V: replies count whatever the fence shows",
