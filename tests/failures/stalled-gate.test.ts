@@ -6,27 +6,9 @@ import type { Transport } from "../../src/memcached/transport.ts";
 import { GATE_MS, Session } from "../../src/protocol/session.ts";
 import { systemClock } from "../../src/protocol/system-clock.ts";
 import { View } from "../../src/protocol/view.ts";
-import type { TopologyDocument } from "../../src/topology/document.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 import type { TopologyStore } from "../../src/topology/store.ts";
-
-const DOCUMENT: TopologyDocument = {
-  version: 1,
-  id: "d".repeat(16),
-  epoch: 7,
-  phase: "S",
-  ring: { compat: "ringshift", hashTags: false },
-  nodes: [{ index: 0, name: "one", address: "127.0.0.1:1" }],
-  previousNodes: null,
-  fences: { one: 7 },
-  settling: false,
-  generation: 0,
-  migrations: 3,
-  nextIndex: 1,
-  runId: "a".repeat(40),
-  untrusted: [],
-  operation: null,
-};
+import { STABLE } from "../support/documents.ts";
 
 function scene() {
   let now = 0;
@@ -37,7 +19,7 @@ function scene() {
         fail = () => reject(new RingshiftError("REDIS_UNREACHABLE", "Command timed out"));
       }),
   } as unknown as TopologyStore;
-  const view = new View(DOCUMENT, DOCUMENT.runId, 0);
+  const view = new View(STABLE, STABLE.runId, 0);
   const clock = { ...systemClock, now: () => now };
   const transport = {} as Transport;
   const session = new Session(

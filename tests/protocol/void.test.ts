@@ -8,26 +8,10 @@ import { View } from "../../src/protocol/view.ts";
 import { confirmedAgain, isNewer, successor, supersedes, type TopologyDocument } from "../../src/topology/document.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 import type { TopologyStore } from "../../src/topology/store.ts";
+import { STABLE } from "../support/documents.ts";
 
-const STABLE: TopologyDocument = {
-  version: 1,
-  id: "5".repeat(16),
-  epoch: 7,
-  phase: "S",
-  ring: { compat: "ringshift", hashTags: false },
-  nodes: [{ index: 0, name: "one", address: "127.0.0.1:1" }],
-  previousNodes: null,
-  fences: { one: 7 },
-  settling: false,
-  generation: 0,
-  migrations: 3,
-  nextIndex: 1,
-  runId: "run 1",
-  untrusted: [],
-  operation: null,
-};
 /** Published in run 1, and forgotten by Redis. */
-const FORGOTTEN = successor(STABLE, "run 1", {});
+const FORGOTTEN = successor(STABLE, STABLE.runId, {});
 /** Without it, in run 2. */
 const AGAIN = confirmedAgain(STABLE, "run 2");
 
@@ -92,8 +76,8 @@ describe("after one more fail-over", () => {
   });
 
   test("after FLUSHALL too, where all is of one run", async () => {
-    const again = confirmedAgain(STABLE, "run 1");
-    const { session, redis } = scene(FORGOTTEN, again, "run 1");
+    const again = confirmedAgain(STABLE, STABLE.runId);
+    const { session, redis } = scene(FORGOTTEN, again, STABLE.runId);
     await session.look();
     expect(session.view.document.id).toBe(again.id);
     expect(redis.document.id).toBe(again.id);
