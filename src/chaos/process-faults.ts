@@ -1,4 +1,5 @@
 /** What the nemesis does to client processes and to commands of operators. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Member } from "./crew.ts";
 import type { Command } from "./operators.ts";
 import type { ProxyFault } from "./proxy.ts";
@@ -6,6 +7,8 @@ import type { Storm } from "./storm.ts";
 
 /** Clients that are left alone, at least: somebody has to hold the topology. */
 const LEAST_CLIENTS = 2;
+/** For the next copying to begin; a delay begins without one then. */
+const COPYING_MS = 8_000;
 
 export class ProcessFaults {
   readonly #storm: Storm;
@@ -28,7 +31,7 @@ export class ProcessFaults {
       case "clientCut":
         return this.#onMember((member) => this.#cutClient(member));
       case "clientDelayed":
-        return this.#onMember((member) => this.#cutClient(member, "delay"));
+        return this.#onMember((member) => this.#delayClient(member));
     }
   }
 
@@ -57,10 +60,25 @@ export class ProcessFaults {
     );
   }
 
-  /** It alone, for longer than it stays registered: only the fences guard it. Delayed: its pulls are overtaken before they have recorded. */
-  async #cutClient({ number }: Member, kind?: ProxyFault): Promise<void> {
+  /** It alone, for longer than it stays registered: only the fences guard it. */
+  async #cutClient(member: Member): Promise<void> {
+    await this.#onWayToRedis(member, this.#storm.options.random.pick(["drop", "refuse", "halfOpen"]));
+  }
+
+  /**
+   * It alone, from the moment when keys begin to move: it knows so, and its pulls are overtaken before they have recorded. One that was slow
+   * before would hear of it when the others have pulled what is asked for often.
+   */
+  async #delayClient(member: Member): Promise<void> {
+    const { clock, timeline } = this.#storm.options;
+    const until = clock() + COPYING_MS;
+    const before = timeline.copyings;
+    while (timeline.copyings === before && clock() < until && !this.#storm.stopped) await sleep(5);
+    await this.#onWayToRedis(member, "delay");
+  }
+
+  async #onWayToRedis({ number }: Member, kind: ProxyFault): Promise<void> {
     const { fleet, random, scale } = this.#storm.options;
-    kind ??= random.pick(["drop", "refuse", "halfOpen"]);
     const ms = Math.round(6_000 + random.next() * 24_000 * scale);
     this.#storm.note(`client ${number} cut off from Redis: ${kind} for ${ms} ms`);
     fleet.redisFault(kind, ms, number);

@@ -55,6 +55,9 @@ export class Timeline {
   /** Times in which Redis' run id was not a ring's document's. */
   readonly unconfirmed: { readonly ring: string; readonly from: number; readonly to: number }[] = [];
 
+  /** How often a ring was seen to begin to copy, or to go on with it. */
+  copyings = 0;
+
   note(at: number, text: string): void {
     this.notes.push({ at, text });
   }
@@ -64,6 +67,7 @@ export class Timeline {
     this.#documents.set(ring, list);
     list.push({ at, view: new View(document, document.runId, 0) });
     const { epoch, phase, settling, operation } = document;
+    if (phase === "D") this.copyings++;
     const what = operation === null ? "" : ` ${operation.command}`;
     this.notes.push({ at, text: `ring ${ring}: epoch ${epoch} ${phase}${settling ? " settling" : ""}${what}` });
   }

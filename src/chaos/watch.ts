@@ -6,7 +6,7 @@ import { RedisStore } from "../topology/redis-store.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Timeline } from "./timeline.ts";
 
-const POLL_MS = 50;
+const POLL_MS = 20;
 const EVICTIONS_MS = 500;
 
 export class Watch {
