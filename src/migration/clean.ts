@@ -9,6 +9,7 @@ import { nodeByName, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore, PointEntries } from "../topology/store.ts";
 import { entriesOf, generationsOf } from "./entries.ts";
 import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
+import { addTo, MovingKeys } from "./moving-keys.ts";
 import { arcsByPoint } from "./plan.ts";
 import { purgeKeys } from "./purge.ts";
 
@@ -19,19 +20,32 @@ const LOOKS = 3;
 /** Nothing where a later change has begun: it may have listed the keys there again. @throws RingshiftError REDIS_UNREACHABLE */
 export async function clean(session: Session, store: ChangeStore, view: View): Promise<void> {
   if (view.diff === undefined) return; // no ring changed, or another migration has
+  const points = arcsByPoint(view.diff);
+  const moved = new MovingKeys(view, points);
   let latest = true;
   const away = new Set<string>();
-  await inParallel(arcsByPoint(view.diff).keys(), SETS_AT_ONCE, async (point) => {
+  await inParallel(points.keys(), SETS_AT_ONCE, async (point) => {
     for await (const page of entriesOf(store, view.document, point)) {
-      const keys = page.filter((key) => {
-        const arc = view.diff!.find(view.hashOf(key));
-        return arc !== undefined && arc.fromPoint === point && arc.toPoint !== point;
-      });
+      const { keys, bySource } = leftPoint(moved, point, page);
       if (!latest) return;
-      if (keys.length === 0 || !(await withoutStrays(session, view, keys, away))) continue;
+      if (keys.length === 0 || !(await withoutStrays(session, view, bySource, away))) continue;
       if (!(await remove(session, store, view.document, { point, keys }))) latest = false;
     }
   });
+}
+
+/** Those of the page's keys that have another point now, and of them those that have another owner, by the name of the old one. */
+function leftPoint(moved: MovingKeys, point: number, page: readonly string[]) {
+  const staying = new Map<number, string[]>();
+  const keys: string[] = [];
+  const bySource = new Map<string, string[]>();
+  for (const left of moved.of(point, page, { open: 0, moved: 0, arrived: undefined }, staying)) {
+    if (left.point === point) continue;
+    keys.push(left.key);
+    addTo(bySource, left.source.name, left.key);
+  }
+  for (const [other, listed] of staying) if (other !== point) for (const key of listed) keys.push(key);
+  return { keys, bySource };
 }
 
 /**
@@ -41,17 +55,12 @@ export async function clean(session: Session, store: ChangeStore, view: View): P
 async function withoutStrays(
   session: Session,
   view: View,
-  keys: readonly string[],
+  bySource: ReadonlyMap<string, readonly string[]>,
   away: Set<string>,
 ): Promise<boolean> {
-  const byNode = new Map<string, string[]>();
-  for (const key of keys) {
-    const arc = view.diff!.find(view.hashOf(key))!;
-    if (arc.moves) byNode.set(arc.fromNode, [...(byNode.get(arc.fromNode) ?? []), key]);
-  }
-  for (const [name, moved] of byNode) {
+  for (const [name, keys] of bySource) {
     if (away.has(name)) return false;
-    const outcome = await purgeAt(session, view, name, moved);
+    const outcome = await purgeAt(session, view, name, keys);
     if (outcome === "away") away.add(name);
     if (outcome !== "done") return false;
   }

@@ -17,6 +17,7 @@ import type { ChangeStore } from "../topology/store.ts";
 import { destinationsOf, holdOff } from "./abandon.ts";
 import { lostKeys, missingAt, repeatedly } from "./dead.ts";
 import { entriesOf } from "./entries.ts";
+import { addTo } from "./moving-keys.ts";
 import { ViewEnded } from "./patience.ts";
 import { viewOf } from "./plan.ts";
 import type { LostKeys } from "./progress.ts";
@@ -68,7 +69,7 @@ async function purgeGained(session: Session, view: View, probe: View, names: Rea
     for (const key of keys) {
       const hash = view.hashOf(key);
       const [owner, former] = [probe.owner(hash), probe.previousOwner(hash)];
-      if (owner.index !== former.index) byNode.set(owner, [...(byNode.get(owner) ?? []), key]);
+      if (owner.index !== former.index) addTo(byNode, owner, key);
     }
     for (const [node, some] of byNode) await repeatedly(session, view, () => purgeKeys(session, view, node, some));
   }

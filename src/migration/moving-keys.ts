@@ -4,6 +4,7 @@ import type { View } from "../protocol/view.ts";
 import type { Arc } from "../ring/index.ts";
 import { isDead, type NodeRecord } from "../topology/document.ts";
 import type { PointEntries } from "../topology/store.ts";
+import { arcAt } from "./plan.ts";
 
 /** Keys of one set that are on their way; settled when the last has arrived. */
 export interface Tally {
@@ -63,7 +64,7 @@ export class MovingKeys {
     const moving: MovingKey[] = [];
     for (const key of keys) {
       const hash = this.#view.hashOf(key);
-      const way = wayOf(ways, hash);
+      const way = arcAt(ways, hash);
       if (way === undefined || way.dead) continue;
       if (way.target !== undefined) {
         moving.push({ key, hash, point: way.point, source: way.source!, target: way.target, tally });
@@ -75,20 +76,11 @@ export class MovingKeys {
   }
 }
 
-/** A set's arcs are few, and most keys of it lie in one of them. */
-function wayOf(ways: readonly Way[], hash: number): Way | undefined {
-  for (let i = 0; i < ways.length; i++) {
-    const way = ways[i]!;
-    if (hash > way.after && hash <= way.upTo) return way;
-  }
-  return undefined;
-}
-
-/** Lists a key under its point. */
-export function addTo(points: Map<number, string[]>, point: number, key: string): void {
-  const keys = points.get(point);
-  if (keys === undefined) points.set(point, [key]);
-  else keys.push(key);
+/** Puts an item into its group. */
+export function addTo<Group, Item>(groups: Map<Group, Item[]>, group: Group, item: Item): void {
+  const items = groups.get(group);
+  if (items === undefined) groups.set(group, [item]);
+  else items.push(item);
 }
 
 export function entriesIn(points: ReadonlyMap<number, string[]>): PointEntries[] {

@@ -35,6 +35,15 @@ export interface Plan {
   readonly setsTotal: number;
 }
 
+/** The one of a few arcs that a hash lies in. */
+export function arcAt<Span extends Pick<Arc, "after" | "upTo">>(arcs: readonly Span[], hash: number): Span | undefined {
+  for (let i = 0; i < arcs.length; i++) {
+    const arc = arcs[i]!;
+    if (hash > arc.after && hash <= arc.upTo) return arc;
+  }
+  return undefined;
+}
+
 /** Arcs by the point whose set lists their keys now. */
 export function arcsByPoint(diff: RingDiff): Map<number, Arc[]> {
   const points = new Map<number, Arc[]>();
@@ -68,14 +77,17 @@ export async function makePlan(
     moves.set(id, move);
   }
   let relisted = 0;
-  await inParallel(affected.keys(), SETS_AT_ONCE, async (point) => {
-    const seen = new Set<string>();
+  await inParallel(affected, SETS_AT_ONCE, async ([point, arcs]) => {
+    const seen = new Set<string>(); // a key may come twice
+    const counts = new Map(arcs.map((arc) => [arc, 0]));
     for await (const page of entriesOf(store, document, point)) for (const key of page) seen.add(key);
     for (const key of seen) {
-      const arc = diff.find(hashOf(key, document.ring.hashTags));
-      if (arc?.fromPoint !== point) continue;
-      if (arc.moves) moves.get(`${arc.fromNode}\n${arc.toNode}`)!.keys++;
-      else relisted++;
+      const arc = arcAt(arcs, hashOf(key, document.ring.hashTags));
+      if (arc !== undefined) counts.set(arc, counts.get(arc)! + 1);
+    }
+    for (const [arc, keys] of counts) {
+      if (arc.moves) moves.get(`${arc.fromNode}\n${arc.toNode}`)!.keys += keys;
+      else relisted += keys;
     }
   });
   const planned = [...moves.values()].sort((a, b) => b.keys - a.keys || a.from.localeCompare(b.from));

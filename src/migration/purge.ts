@@ -4,7 +4,9 @@
  * under all that the gaining servers hold.
  */
 import { metaDelete, metaGet } from "../memcached/commands.ts";
+import type { Command, ConnectionRef, Exchanged } from "../memcached/exchange.ts";
 import { MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
+import { exchanges, settleAll } from "../protocol/exchanges.ts";
 import { ourKeys } from "../protocol/our-keys.ts";
 import type { Session } from "../protocol/session.ts";
 import { ask, requireFence } from "../protocol/validate.ts";
@@ -13,7 +15,11 @@ import { hashOf, type RingDiff } from "../ring/index.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import { entriesOf } from "./entries.ts";
 import { inParallel, SETS_AT_ONCE } from "./in-parallel.ts";
-import { arcsByPoint } from "./plan.ts";
+import { addTo } from "./moving-keys.ts";
+import { arcAt, arcsByPoint } from "./plan.ts";
+
+/** Keys that are looked at together: four full exchanges. */
+const KEYS_AT_ONCE = 4 * MAX_EXCHANGE_COMMANDS;
 
 export interface Purging {
   readonly session: Session;
@@ -46,9 +52,9 @@ async function purgeListed({ session, view, diff, nodes, empty }: Purging): Prom
     for await (const page of entriesOf(session.store, document, point)) {
       const byNode = new Map<string, string[]>();
       for (const key of page) {
-        const arc = diff.find(hashOf(key, document.ring.hashTags));
-        if (arc?.fromPoint !== point || !arc.moves || empty.has(arc.toNode)) continue;
-        byNode.set(arc.toNode, [...(byNode.get(arc.toNode) ?? []), key]);
+        const arc = arcAt(arcs, hashOf(key, document.ring.hashTags));
+        if (arc === undefined || !arc.moves || empty.has(arc.toNode)) continue;
+        addTo(byNode, arc.toNode, key);
       }
       for (const [name, keys] of byNode) {
         const strays = await purgeKeys(session, view, gaining.get(name)!, keys);
@@ -104,22 +110,23 @@ export async function purgeKeys(
 ): Promise<number> {
   const foreign = keys.filter((key) => view.owner(view.hashOf(key)).index !== node.index);
   let purged = 0;
-  for (let from = 0; from < foreign.length; from += MAX_EXCHANGE_COMMANDS) {
-    const part = foreign.slice(from, from + MAX_EXCHANGE_COMMANDS);
-    const looked = await ask(
-      session,
-      view,
-      node,
-      part.map((key) => metaGet(key, "c")),
-    );
-    await requireFence(session, view, node, looked);
-    const strays = part.flatMap((key, i) => {
-      const { cas } = looked.replies[i]!;
-      return cas === undefined ? [] : [metaDelete(key, { cas })];
-    });
-    if (strays.length === 0) continue;
-    await requireFence(session, view, node, await ask(session, view, node, strays, looked.connection));
-    purged += strays.length;
+  for (let from = 0; from < foreign.length; from += KEYS_AT_ONCE) {
+    const part = foreign.slice(from, from + KEYS_AT_ONCE);
+    const strays: Promise<void>[] = [];
+    const commands = (key: string, out: Command[]) => void out.push(metaGet(key, "c"));
+    const answered = (asked: readonly string[], { replies, connection }: Exchanged) => {
+      const found = asked.flatMap((key, i) => {
+        const { cas } = replies[i]!;
+        return cas === undefined ? [] : [metaDelete(key, { cas })];
+      });
+      if (found.length > 0) strays.push(remove(found, connection));
+    };
+    const remove = async (found: readonly Command[], connection: ConnectionRef) => {
+      await requireFence(session, view, node, await ask(session, view, node, found, connection));
+      purged += found.length;
+    };
+    await settleAll(exchanges(session, view, node, { items: part, perItem: 1, commands, answered, on: undefined }));
+    await settleAll(strays);
   }
   return purged;
 }
