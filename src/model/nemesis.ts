@@ -136,6 +136,7 @@ export function lateForTheDead(world: World): void {
     world.pause(late);
     return;
   }
+  if (late.pausedUntil > scheduler.now) return; // it may have been stopped for long, and would be without Redis when it goes on
   world.count(LATE);
   const ms = random.next() * MAX_LATE_MS;
   scheduler.note(() => `FAULT ${late.name} does not hear of it for ${ms.toFixed(0)} ms`);
