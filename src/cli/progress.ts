@@ -62,7 +62,8 @@ function report(progress: Progress, display: CopyDisplay): void {
       return;
     case "verified":
       display.end();
-      ok(`${count(progress.keys)} keys looked for at their old nodes: none is left`);
+      if (progress.keys === 0) ok("nothing is left at the old nodes, and no set lists more than was copied");
+      else ok(`${count(progress.keys)} keys looked for at their old nodes once more: none is left`);
       return;
     case "cleaning":
       step("Cleaning the index");

@@ -1,5 +1,5 @@
 /**
- * When a change has settled: what has come to the old owners since the second pass is deleted, and the sets of the old points lose the entries of
+ * When a change has settled: what has come to the old owners since the copier's pulls is deleted, and the sets of the old points lose the entries of
  * keys that have other points now. Not earlier: a straggler's key would be in no set any more when its write arrives (rule G).
  */
 import { Retry } from "../protocol/outcome.ts";

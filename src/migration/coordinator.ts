@@ -83,7 +83,7 @@ export class Coordinator {
       resumed = true;
     } else {
       if (document.phase !== "S") throw occupied(document);
-      await settle(this.#session, () => this.#report({ step: "settling" }));
+      await this.#finishLast();
     }
     const started = this.#session.clock.now();
     const plan = resumed ? undefined : await this.#start(change, command);
@@ -262,6 +262,13 @@ export class Coordinator {
     });
     await this.#store.publish(document.id, next, document.runId);
     return { ...result, moved };
+  }
+
+  /** The last change has settled; where its coordinator died before the cleaning was done, that is done first. */
+  async #finishLast(): Promise<void> {
+    const view = await this.#session.look();
+    if ((await this.#store.readJournal())?.state === "cleaning") await this.#finish(view);
+    else await settle(this.#session, () => this.#report({ step: "settling" }));
   }
 
   /** The settling ends, then the old sets lose the moved entries (clean.ts). */

@@ -3,7 +3,7 @@
  *
  *   pass 1    sets of the affected points ─► P in batches;  entries whose point changes on the same node ─► listed in the new set
  *   dump      servers whose part of the index may have gaps ─► keys that no set lists ─► P
- *   pass 2    the same sets again ─► gets at the old owners, which must all miss
+ *   pass 2    sets that list more or less than pass 1 has seen, and those of an earlier run ─► gets at the old owners, which must all miss
  *
  * Keys of a source that is declared dead are left out: there is nobody to pull them from (abandon.ts).
  * Idempotent and resumable at any set; any number of copiers at once do no harm. Memory: a few batches of values (gather.ts).
@@ -18,7 +18,7 @@ import type { View } from "../protocol/view.ts";
 import type { Arc } from "../ring/index.ts";
 import type { NodeRecord } from "../topology/document.ts";
 import { dumpServers } from "./dump-servers.ts";
-import { entriesOf } from "./entries.ts";
+import { entriesOf, generationsOf } from "./entries.ts";
 import { Gatherer } from "./gather.ts";
 import { inParallel } from "./in-parallel.ts";
 import { addTo, entriesIn, type MovingKey, MovingKeys, type Tally } from "./moving-keys.ts";
@@ -61,6 +61,8 @@ export class Copier {
   readonly #pulls: PullBatches;
   readonly #points: ReadonlyMap<number, readonly Arc[]>;
   readonly #keys: MovingKeys;
+  /** Points whose sets this run has copied, with how many entries each had: none of them is at its old owner any more. */
+  readonly #copied = new Map<number, number>();
   #keysSeen = 0;
   #setsDone = 0;
 
@@ -82,7 +84,9 @@ export class Copier {
     const { onProgress, done } = this.#options;
     const sets = this.#points.size;
     onProgress({ step: "copying", epoch: this.#view.document.epoch, sets, resumed: done.size > 0 });
-    await this.#pulling((gatherer) => this.#each((point) => this.#copySet(point, gatherer)));
+    await this.#pulling((gatherer) =>
+      inParallel(this.#points.keys(), SETS_READ_AT_ONCE, (point) => this.#copySet(point, gatherer)),
+    );
     await this.#pulling((gatherer) =>
       dumpServers(this.#session, this.#view, {
         signal: this.#options.signal,
@@ -99,10 +103,6 @@ export class Copier {
     return { moved: this.#pulls.moved, keysSeen: this.#keysSeen, setsRead: this.#points.size };
   }
 
-  #each(work: (point: number) => Promise<void>): Promise<void> {
-    return inParallel(this.#points.keys(), SETS_READ_AT_ONCE, work);
-  }
-
   /** `work` gives keys to the gatherer; all have been pulled when this resolves, and none is on its way when it rejects. */
   async #pulling(work: (gatherer: Gatherer<MovingKey>) => Promise<void>): Promise<void> {
     const batch = async (keys: readonly MovingKey[]) => {
@@ -114,12 +114,15 @@ export class Copier {
 
   async #copySet(point: number, gatherer: Gatherer<MovingKey>): Promise<void> {
     const tally: Tally = { open: 0, moved: 0, arrived: undefined };
+    const seen = new Set<string>(); // a key may come twice
     const setDone = async () => {
+      this.#copied.set(point, entries);
       await this.#options.pointDone(point, tally.moved);
       this.#setDone();
     };
     if (this.#options.done.has(point)) return this.#setDone();
     for await (const page of entriesOf(this.#session.store, this.#view.document, point)) {
+      for (const key of page) seen.add(key);
       const staying = new Map<number, string[]>();
       const moving = this.#keys.of(point, page, tally, staying);
       await this.#list(staying);
@@ -127,6 +130,8 @@ export class Copier {
       this.#keysSeen += moving.length;
       await gatherer.add(moving);
     }
+    const entries = seen.size; // and not the keys themselves, until the last has arrived
+    seen.clear();
     if (tally.open === 0) await setDone();
     else tally.arrived = setDone;
   }
@@ -165,8 +170,12 @@ export class Copier {
     await gatherer.add(leaving);
   }
 
-  /** Pass 2: what is found at an old owner is pulled after all. Answers how many keys were looked at. */
+  /**
+   * Pass 2: what is found at an old owner is pulled after all. A pull ends with a miss there, under the fence of D, so where a set's number of
+   * entries is still that of pass 1 there is nothing to look for: nobody removes entries while keys move. Answers how many keys were looked at.
+   */
   async #verify(): Promise<number> {
+    const points = await this.#changed();
     let looked = 0;
     await this.#pulling(async (found) => {
       const look = async (keys: readonly MovingKey[]) => {
@@ -179,7 +188,7 @@ export class Copier {
         () => LOOK_KEYS,
       );
       await gathering(looks, () =>
-        this.#each(async (point) => {
+        inParallel(points, SETS_READ_AT_ONCE, async (point) => {
           const tally: Tally = { open: 0, moved: 0, arrived: undefined };
           for await (const page of entriesOf(this.#session.store, this.#view.document, point)) {
             const keys = this.#keys.of(point, page, tally);
@@ -190,6 +199,17 @@ export class Copier {
       );
     });
     return looked;
+  }
+
+  /** Points whose sets are not as this run has copied them. */
+  async #changed(): Promise<number[]> {
+    const { store } = this.#session;
+    const { document } = this.#view;
+    const points = [...this.#points.keys()];
+    const [generation, former] = generationsOf(document);
+    if (former !== undefined) return points; // a sweep's two sets of a point overlap
+    const counts = await store.counts(generation!, points);
+    return points.filter((point, i) => this.#copied.get(point) !== counts[i]);
   }
 
   /** Those of one old owner's keys that it has anything under. */

@@ -15,6 +15,7 @@ export type Progress =
       readonly moved: number;
     }
   | { readonly step: "dumping"; readonly node: string }
+  /** `keys`: looked for at their old owners once more; none where the index is as it was copied. */
   | { readonly step: "verified"; readonly keys: number }
   | { readonly step: "cleaning" }
   | { readonly step: "settling" }

@@ -97,6 +97,30 @@ test("what reaches an old server after the copier's last look goes when the chan
   expect(await b.wrong()).toEqual([]);
 });
 
+test("a cleaning that its coordinator has not come to is done before the next change", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const before = new Map([...b.expected.keys()].map((key) => [key, b.client.locate(key).node]));
+  const added = await b.cluster.addMemcached();
+  const dies = b.admin.apply(
+    { kind: "add-node", nodes: [{ address: added.address }] },
+    {
+      onProgress: ({ step }) => {
+        if (step === "cleaning") throw new Error("the coordinator dies");
+      },
+    },
+  );
+  await expect(dies).rejects.toThrow("the coordinator dies");
+  const moved = [...before].filter(([key, node]) => b.client.locate(key).node !== node);
+  expect(moved.length).toBeGreaterThan(0);
+  for (const [key, node] of moved) await tellAll(node, [`set ${key} 0 0 3\r\nold`]);
+  expect((await b.admin.verify({ full: true })).leftOver).toBeGreaterThan(0);
+
+  await b.admin.apply({ kind: "set-weight", name: b.servers[0]!.address, weight: 2 });
+  expect(await b.admin.verify({ full: true })).toMatchObject({ leftOver: 0, strays: { count: 0 }, clean: true });
+  expect(await b.wrong()).toEqual([]);
+});
+
 test("an old server that is away when the change has settled holds nothing up: the entries of its keys stay until a sweep", async () => {
   const b = await bench();
   await b.fill(300);
