@@ -3,7 +3,7 @@
  *
  *   pass 1    sets of the affected points ─► P in batches;  entries whose point changes on the same node ─► listed in the new set
  *   dump      servers whose part of the index may have gaps ─► keys that no set lists ─► P
- *   pass 2    sets that list more or less than pass 1 has seen, and those of an earlier run ─► gets at the old owners, which must all miss
+ *   pass 2    sets that have got entries since before pass 1, and those of an earlier run ─► gets at the old owners, which must all miss
  *
  * Keys of a source that is declared dead are left out: there is nobody to pull them from (abandon.ts).
  * Idempotent and resumable at any set; any number of copiers at once do no harm. Memory: a few batches of values (gather.ts).
@@ -61,8 +61,8 @@ export class Copier {
   readonly #pulls: PullBatches;
   readonly #points: ReadonlyMap<number, readonly Arc[]>;
   readonly #keys: MovingKeys;
-  /** Points whose sets this run has copied, with how many entries each had: none of them is at its old owner any more. */
-  readonly #copied = new Map<number, number>();
+  /** Points whose sets this run has copied: nothing that they listed before is at its old owner any more. */
+  readonly #copied = new Set<number>();
   #keysSeen = 0;
   #setsDone = 0;
 
@@ -84,6 +84,7 @@ export class Copier {
     const { onProgress, done } = this.#options;
     const sets = this.#points.size;
     onProgress({ step: "copying", epoch: this.#view.document.epoch, sets, resumed: done.size > 0 });
+    const before = await this.#counts();
     await this.#pulling((gatherer) =>
       inParallel(this.#points.keys(), SETS_READ_AT_ONCE, (point) => this.#copySet(point, gatherer)),
     );
@@ -94,7 +95,9 @@ export class Copier {
         take: (node, keys) => this.#copyDumped(node, keys, gatherer),
       }),
     );
-    const keys = await this.#verify();
+    const after = await this.#counts();
+    const points = [...this.#points.keys()];
+    const keys = await this.#verify(points.filter((point, i) => !this.#copied.has(point) || after[i] !== before[i]));
     onProgress({ step: "verified", keys });
     return this.#result();
   }
@@ -114,15 +117,13 @@ export class Copier {
 
   async #copySet(point: number, gatherer: Gatherer<MovingKey>): Promise<void> {
     const tally: Tally = { open: 0, moved: 0, arrived: undefined };
-    const seen = new Set<string>(); // a key may come twice
     const setDone = async () => {
-      this.#copied.set(point, entries);
+      this.#copied.add(point);
       await this.#options.pointDone(point, tally.moved);
       this.#setDone();
     };
     if (this.#options.done.has(point)) return this.#setDone();
     for await (const page of entriesOf(this.#session.store, this.#view.document, point)) {
-      for (const key of page) seen.add(key);
       const staying = new Map<number, string[]>();
       const moving = this.#keys.of(point, page, tally, staying);
       await this.#list(staying);
@@ -130,8 +131,6 @@ export class Copier {
       this.#keysSeen += moving.length;
       await gatherer.add(moving);
     }
-    const entries = seen.size; // and not the keys themselves, until the last has arrived
-    seen.clear();
     if (tally.open === 0) await setDone();
     else tally.arrived = setDone;
   }
@@ -171,11 +170,10 @@ export class Copier {
   }
 
   /**
-   * Pass 2: what is found at an old owner is pulled after all. A pull ends with a miss there, under the fence of D, so where a set's number of
-   * entries is still that of pass 1 there is nothing to look for: nobody removes entries while keys move. Answers how many keys were looked at.
+   * Pass 2: what is found at an old owner is pulled after all. A pull ends with a miss there, under the fence of D, so there is nothing to look
+   * for where a set has as many entries as before: nobody removes any while keys move. Answers how many keys were looked at.
    */
-  async #verify(): Promise<number> {
-    const points = await this.#changed();
+  async #verify(points: readonly number[]): Promise<number> {
     let looked = 0;
     await this.#pulling(async (found) => {
       const look = async (keys: readonly MovingKey[]) => {
@@ -201,15 +199,16 @@ export class Copier {
     return looked;
   }
 
-  /** Points whose sets are not as this run has copied them. */
-  async #changed(): Promise<number[]> {
-    const { store } = this.#session;
+  /** Entries by point, those of a sweep's old and new set added up. */
+  async #counts(): Promise<number[]> {
     const { document } = this.#view;
     const points = [...this.#points.keys()];
-    const [generation, former] = generationsOf(document);
-    if (former !== undefined) return points; // a sweep's two sets of a point overlap
-    const counts = await store.counts(generation!, points);
-    return points.filter((point, i) => this.#copied.get(point) !== counts[i]);
+    const sums = points.map(() => 0);
+    for (const generation of generationsOf(document)) {
+      const counts = await this.#session.store.counts(generation, points);
+      for (const [i, count] of counts.entries()) sums[i]! += count;
+    }
+    return sums;
   }
 
   /** Those of one old owner's keys that it has anything under. */

@@ -11,7 +11,7 @@
  */
 
 /** Batches at work at the same time: while one waits for a server, another one's commands are made. */
-const CONCURRENCY = 4;
+const CONCURRENCY = 6;
 /** Keys of the first batch. */
 const FIRST_KEYS = 31;
 
