@@ -22,7 +22,7 @@ test("keys of one pair share batches wherever they come from, and each is worked
   expect(batches.length).toBeLessThan(14);
 });
 
-test("a limit of one: one key at a time, four at work", async () => {
+test("a limit of one: one key at a time, six at work", async () => {
   let [working, most] = [0, 0];
   const gatherer = new Gatherer<number>(
     () => 0,
