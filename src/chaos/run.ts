@@ -55,7 +55,7 @@ const LANES = 16;
 /** Of them: lanes that prefer keys that are moving. */
 const STALKERS = 4;
 /** ms between two calls of a lane: a thousand calls a second and more with six processes on two cores, half of which are idle. */
-const PAUSE_MS = 40;
+const PAUSE_MS = 30;
 const DOCUMENT_MS = 30_000;
 const OPEN_MS = 60_000;
 const FINISH_MS = 180_000;
