@@ -101,13 +101,13 @@ export class Fleet {
     return this.#primary;
   }
 
-  fault(id: string, kind: ProxyFault, ms: number): void {
-    tell(this.#proxies, { type: "fault", id, kind, ms });
+  fault(id: string, kind: ProxyFault, ms: number, slowness?: number): void {
+    tell(this.#proxies, { type: "fault", id, kind, ms, slowness });
   }
 
-  /** On everybody's way to Redis, or on that of one client. */
-  redisFault(kind: ProxyFault, ms: number, client?: number): void {
-    if (client !== undefined) this.fault(redisProxy(client), kind, ms);
+  /** On everybody's way to Redis, or on that of one client. @param slowness of a delay: `FaultyProxy.fault` */
+  redisFault(kind: ProxyFault, ms: number, client?: number, slowness?: number): void {
+    if (client !== undefined) this.fault(redisProxy(client), kind, ms, slowness);
     else for (const id of this.#redisProxies()) this.fault(id, kind, ms);
   }
 

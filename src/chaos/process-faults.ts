@@ -9,6 +9,8 @@ import type { Storm } from "./storm.ts";
 const LEAST_CLIENTS = 2;
 /** For the next copying to begin; a delay begins without one then. */
 const COPYING_MS = 8_000;
+/** Of a delay on clients' ways to Redis: an answer takes up to 700 ms, where a document is too old to act by after 2 s. */
+const SLOWNESS = 0.4;
 
 export class ProcessFaults {
   readonly #storm: Storm;
@@ -25,13 +27,13 @@ export class ProcessFaults {
       case "clientKilled":
         return this.#onMember((member) => this.#killClient(member));
       case "clientStopped":
-        return this.#onMember((member) => this.#stopClient(member, 200, 3_000));
+        return this.#onMember((member) => this.#atCopying(() => this.#stopClient(member, 200, 3_000)));
       case "clientStoppedLong":
         return this.#onMember((member) => this.#stopClient(member, 15_000, 90_000));
       case "clientCut":
         return this.#onMember((member) => this.#cutClient(member));
       case "clientDelayed":
-        return this.#onMember((member) => this.#delayClient(member));
+        return this.#onMember((member) => this.#atCopying(() => this.#delayClients(member)));
     }
   }
 
@@ -60,28 +62,35 @@ export class ProcessFaults {
     );
   }
 
-  /** It alone, for longer than it stays registered: only the fences guard it. */
-  async #cutClient(member: Member): Promise<void> {
-    await this.#onWayToRedis(member, this.#storm.options.random.pick(["drop", "refuse", "halfOpen"]));
-  }
-
   /**
-   * It alone, from the moment when keys begin to move: it knows so, and its pulls are overtaken before they have recorded. One that was slow
-   * before would hear of it when the others have pulled what is asked for often.
+   * When keys begin to move: then pulls are under way, which are overtaken. A client that was slow before would hear of it when the others have
+   * pulled what is asked for often.
    */
-  async #delayClient(member: Member): Promise<void> {
+  async #atCopying(work: () => Promise<void>): Promise<void> {
     const { clock, timeline } = this.#storm.options;
     const until = clock() + COPYING_MS;
     const before = timeline.copyings;
     while (timeline.copyings === before && clock() < until && !this.#storm.stopped) await sleep(5);
-    await this.#onWayToRedis(member, "delay");
+    await work();
   }
 
-  async #onWayToRedis({ number }: Member, kind: ProxyFault): Promise<void> {
+  /** It alone, for longer than it stays registered: only the fences guard it. */
+  async #cutClient({ number }: Member): Promise<void> {
+    this.#onWayToRedis(number, this.#storm.options.random.pick(["drop", "refuse", "halfOpen"]));
+  }
+
+  /** It and every second one, for as long, but by less than makes their documents too old to act by: their pulls are overtaken before they have recorded. */
+  async #delayClients({ number }: Member): Promise<void> {
+    for (const other of this.#storm.options.crew) {
+      if (other.number % 2 === number % 2) this.#onWayToRedis(other.number, "delay", SLOWNESS);
+    }
+  }
+
+  #onWayToRedis(client: number, kind: ProxyFault, slowness?: number): void {
     const { fleet, random, scale } = this.#storm.options;
     const ms = Math.round(6_000 + random.next() * 24_000 * scale);
-    this.#storm.note(`client ${number} cut off from Redis: ${kind} for ${ms} ms`);
-    fleet.redisFault(kind, ms, number);
+    this.#storm.note(`client ${client} cut off from Redis: ${kind} for ${ms} ms`);
+    fleet.redisFault(kind, ms, client, slowness);
   }
 
   /** What it does to one of the commands that run; undefined when none does. */

@@ -5,7 +5,13 @@ import { FaultyProxy, type ProxyFault } from "./proxy.ts";
 export type ToProxies =
   | { readonly type: "listen"; readonly id: string; readonly target: number; readonly seed: number }
   | { readonly type: "retarget"; readonly id: string; readonly target: number }
-  | { readonly type: "fault"; readonly id: string; readonly kind: ProxyFault; readonly ms: number }
+  | {
+      readonly type: "fault";
+      readonly id: string;
+      readonly kind: ProxyFault;
+      readonly ms: number;
+      readonly slowness?: number | undefined;
+    }
   | { readonly type: "heal" };
 
 export interface Listening {
@@ -31,7 +37,7 @@ async function obey(message: ToProxies): Promise<void> {
       proxies.get(message.id)!.retarget(message.target);
       return;
     case "fault":
-      proxies.get(message.id)!.fault(message.kind, message.ms);
+      proxies.get(message.id)!.fault(message.kind, message.ms, message.slowness);
       return;
     case "heal":
       for (const proxy of proxies.values()) proxy.heal();

@@ -40,6 +40,7 @@ export class FaultyProxy {
   readonly #pairs = new Set<Pair>();
   #target: number;
   #fault: ProxyFault | undefined;
+  #slowness = 1;
   #cutsLeft = 0;
   #end: NodeJS.Timeout | undefined;
 
@@ -68,10 +69,14 @@ export class FaultyProxy {
     this.#cutAll();
   }
 
-  /** One fault at a time: another one ends it. */
-  fault(kind: ProxyFault, ms: number): void {
+  /**
+   * One fault at a time: another one ends it.
+   * @param slowness of a delay: part of the time that each connection's pieces wait at most
+   */
+  fault(kind: ProxyFault, ms: number, slowness = 1): void {
     this.heal();
     this.#fault = kind;
+    this.#slowness = slowness;
     if (kind === "refuse") this.#cutAll();
     if (kind === "reset") this.#cutsLeft = CUTS;
     if (kind === "drop") for (const { lost } of this.#pairs) lost.add("up").add("down");
@@ -131,7 +136,7 @@ export class FaultyProxy {
         to.write(piece.subarray(0, this.#random.int(1, piece.length - 1)), () => cut(pair));
         return;
       }
-      const delayMs = this.#fault === "delay" ? pair.delayMs : 0;
+      const delayMs = this.#fault === "delay" ? pair.delayMs * this.#slowness : 0;
       if (delayMs === 0 && held === 0) {
         to.write(piece);
         return;

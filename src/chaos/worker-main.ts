@@ -5,6 +5,7 @@ import { createClient } from "../client/create.ts";
 import { isRingshiftError } from "../errors.ts";
 import { Random } from "../model/random.ts";
 import { clockSince, JournalWriter } from "./journal.ts";
+import { fillLate } from "./late-fills.ts";
 import { type ChaosRule, openCrippled } from "./without.ts";
 import { Workload } from "./workload.ts";
 
@@ -53,6 +54,7 @@ process.once("message", (task: WorkerTask) => void work(task));
 async function work(task: WorkerTask): Promise<void> {
   const { folder, name, startNs, seed, keys, readAll } = task;
   const without = new Set(task.without);
+  fillLate(new Random(seed + 1));
   const rings = new Map<string, Client>();
   for (const ring of task.rings) rings.set(ring, await open(task, without, ring));
   process.send!({ type: "opened" } satisfies WorkerOpened, () => {});
