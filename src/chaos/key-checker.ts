@@ -19,7 +19,7 @@ import { ABSENT, apply, mayHaveExpired, type Tolerance } from "./register.ts";
 import { type Way, Ways, withId } from "./ways.ts";
 
 /** Ways looked at for one answer before a key counts as undecided. */
-const MAX_STEPS = 250_000;
+const MAX_STEPS = 100_000;
 /**
  * Effects that nobody need have, in one search: of many writes of unknown effect few take effect between two answers. What is not found with few
  * is searched for with more, and at last with any number, before it counts.
