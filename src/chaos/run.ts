@@ -54,7 +54,7 @@ const FIRST_NODES = 3;
 const LANES = 16;
 /** Of them: lanes that prefer keys that are moving. */
 const STALKERS = 4;
-/** ms between two calls of a lane: a thousand calls a second and more with six processes on two cores, half of which are idle. */
+/** ms between two calls of a lane: more than a thousand calls a second with six processes, for which two cores are four fifths busy. */
 const PAUSE_MS = 30;
 const DOCUMENT_MS = 30_000;
 const OPEN_MS = 60_000;
