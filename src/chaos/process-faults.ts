@@ -7,8 +7,9 @@ import type { Storm } from "./storm.ts";
 
 /** Clients that are left alone, at least: somebody has to hold the topology. */
 const LEAST_CLIENTS = 2;
-/** For the next copying to begin; a delay begins without one then. */
+/** For the next copying to begin; what waits for it begins without one then. */
 const COPYING_MS = 8_000;
+const LOOK_MS = 5;
 /** Of a delay on clients' ways to Redis: an answer takes up to 700 ms, where a document is too old to act by after 2 s. */
 const SLOWNESS = 0.4;
 
@@ -27,13 +28,13 @@ export class ProcessFaults {
       case "clientKilled":
         return this.#onMember((member) => this.#killClient(member));
       case "clientStopped":
-        return this.#onMember((member) => this.#atCopying(() => this.#stopClient(member, 200, 3_000)));
+        return this.#atCopying((member) => this.#stopClient(member, 200, 3_000));
       case "clientStoppedLong":
         return this.#onMember((member) => this.#stopClient(member, 15_000, 90_000));
       case "clientCut":
         return this.#onMember((member) => this.#cutClient(member));
       case "clientDelayed":
-        return this.#onMember((member) => this.#atCopying(() => this.#delayClients(member)));
+        return this.#atCopying((member) => this.#delayClients(member));
     }
   }
 
@@ -64,14 +65,20 @@ export class ProcessFaults {
 
   /**
    * When keys begin to move: then pulls are under way, which are overtaken. A client that was slow before would hear of it when the others have
-   * pulled what is asked for often.
+   * pulled what is asked for often. Who it is shows then: others may have been stopped meanwhile.
    */
-  async #atCopying(work: () => Promise<void>): Promise<void> {
-    const { clock, timeline } = this.#storm.options;
-    const until = clock() + COPYING_MS;
-    const before = timeline.copyings;
-    while (timeline.copyings === before && clock() < until && !this.#storm.stopped) await sleep(5);
-    await work();
+  #atCopying(work: (member: Member) => Promise<void>): (() => Promise<void>) | undefined {
+    return this.#onMember(async () => {
+      const { clock, timeline } = this.#storm.options;
+      const until = clock() + COPYING_MS;
+      const before = timeline.copyings;
+      let begin: (() => Promise<void>) | undefined;
+      while (begin === undefined && !this.#storm.stopped) {
+        if (timeline.copyings !== before || clock() > until) begin = this.#onMember(work);
+        if (begin === undefined) await sleep(LOOK_MS);
+      }
+      await begin?.();
+    });
   }
 
   /** It alone, for longer than it stays registered: only the fences guard it. */

@@ -112,21 +112,21 @@ export async function purgeKeys(
   let purged = 0;
   for (let from = 0; from < foreign.length; from += KEYS_AT_ONCE) {
     const part = foreign.slice(from, from + KEYS_AT_ONCE);
-    const strays: Promise<void>[] = [];
+    const strays: { readonly found: readonly Command[]; readonly connection: ConnectionRef }[] = [];
     const commands = (key: string, out: Command[]) => void out.push(metaGet(key, "c"));
     const answered = (asked: readonly string[], { replies, connection }: Exchanged) => {
       const found = asked.flatMap((key, i) => {
         const { cas } = replies[i]!;
         return cas === undefined ? [] : [metaDelete(key, { cas })];
       });
-      if (found.length > 0) strays.push(remove(found, connection));
+      if (found.length > 0) strays.push({ found, connection });
     };
-    const remove = async (found: readonly Command[], connection: ConnectionRef) => {
+    await settleAll(exchanges(session, view, node, { items: part, perItem: 1, commands, answered, on: undefined }));
+    const remove = async ({ found, connection }: (typeof strays)[number]) => {
       await requireFence(session, view, node, await ask(session, view, node, found, connection));
       purged += found.length;
     };
-    await settleAll(exchanges(session, view, node, { items: part, perItem: 1, commands, answered, on: undefined }));
-    await settleAll(strays);
+    await settleAll(strays.map(remove));
   }
   return purged;
 }
