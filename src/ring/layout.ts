@@ -9,7 +9,8 @@
  */
 
 import { type PlannedNode, planNodes, type RingCompat, type RingNodeInput } from "./nodes.ts";
-import { POINTS_PER_VNODE, pointsOf } from "./points.ts";
+import { pointsOf } from "./points.ts";
+import { POINTS_PER_VNODE } from "./short-points.ts";
 
 /** The arrays are shared: read only. */
 export interface Layout {

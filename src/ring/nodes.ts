@@ -6,7 +6,7 @@
  */
 
 import { invalidOption } from "../errors.ts";
-import { POINTS_PER_VNODE } from "./points.ts";
+import { POINTS_PER_VNODE } from "./short-points.ts";
 
 /**
  * How the ring is built.

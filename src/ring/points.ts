@@ -1,5 +1,6 @@
 /**
- * One node's points, taken from the `hashring` package: md5(`name-i`) for i below the vnode count, four little-endian integers each.
+ * One node's points as the `hashring` package makes them: md5(`name-i`) for i below the vnode count, four little-endian integers each. Those of a
+ * short name are made by a fast path of the same outcome (short-points.ts).
  *
  * The package is asked for a ring of a single node and nothing else, because most of it cannot be trusted:
  * - with several nodes its float floor gives 156 points instead of 160 at 7, 14, 28, 49 ... nodes;
@@ -10,9 +11,7 @@
  */
 
 import HashRing from "hashring";
-
-/** Points made of one md5. */
-export const POINTS_PER_VNODE = 4;
+import { shortPoints } from "./short-points.ts";
 
 /** Points that the cache keeps, over all nodes: 4 MiB, or 6,500 nodes of 160. */
 const MAX_CACHED_POINTS = 1 << 20;
@@ -34,14 +33,15 @@ export function pointsOf(hashedName: string, vnodes: number): Uint32Array {
     cache.set(id, known);
     return known;
   }
-  const points = buildPoints(hashedName, vnodes);
+  const points = shortPoints(hashedName, vnodes) ?? pointsByHashring(hashedName, vnodes);
   cache.set(id, points);
   cachedPoints += points.length;
   evict();
   return points;
 }
 
-function buildPoints(hashedName: string, vnodes: number): Uint32Array {
+/** The plain version, for a name of any length. */
+export function pointsByHashring(hashedName: string, vnodes: number): Uint32Array {
   if (vnodes === 0) return new Uint32Array(); // hashring reads 0 as "the default count"
   const ring = new HashRing({ [hashedName]: { vnodes } }, "md5", { "vnode count": vnodes + 1 });
   return Uint32Array.from(ring.points([hashedName])[hashedName]!);

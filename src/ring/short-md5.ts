@@ -1,6 +1,6 @@
 /**
- * The first word of the md5 of a short text, in plain integers: the hash that every command needs, without a call into OpenSSL and
- * without allocation. What makes it worth having: a key of up to 55 bytes is one block of md5, padding included, and one char of a wire
+ * The md5 of a short text, in plain integers: its first word is the hash that every command needs, all four are a vnode's points. Without a call
+ * into OpenSSL and without allocation. What makes it worth having: a key of up to 55 bytes is one block of md5, padding included, and one char of a wire
  * string is one byte, so the block is filled from the string itself.
  *
  * Measured on Node 20, a key of 15 bytes, on one machine: 0.17 µs here, 0.35 µs by the one-shot `crypto.hash`.
@@ -17,6 +17,8 @@ export const MAX_SHORT_MD5 = 55;
 const { charCodeAt } = String.prototype;
 const WORDS = 16;
 const block = new Int32Array(WORDS);
+/** What a digest has behind its first word. */
+const tail = new Uint32Array(3);
 const sines = Int32Array.from({ length: 64 }, (_, step) => Math.floor(Math.abs(Math.sin(step + 1)) * 2 ** 32));
 
 /**
@@ -27,6 +29,20 @@ const sines = Int32Array.from({ length: 64 }, (_, step) => Math.floor(Math.abs(M
  */
 export function shortMd5(wire: string): number {
   return fill(wire) ? digest() : -1;
+}
+
+/**
+ * The whole digest as four little-endian integers.
+ *
+ * @param wire at most `MAX_SHORT_MD5` chars, one char a byte
+ * @param words where they go, from index `at` on
+ * @returns false, and nothing is put there, when a char is no byte
+ */
+export function shortMd5Words(wire: string, words: Uint32Array, at: number): boolean {
+  if (!fill(wire)) return false;
+  words[at] = digest();
+  words.set(tail, at + 1);
+  return true;
 }
 
 /** The text, the bit behind it, zeros, its length in bits. False when a char is no byte. */
@@ -104,5 +120,8 @@ function digest(): number {
     b = (b + (d ^ (c | ~a)) + block[(7 * i + 5) & 15]! + sines[i + 3]!) | 0;
     b = (((b << 21) | (b >>> 11)) + c) | 0;
   }
+  tail[0] = (b + 0xefcdab89) | 0;
+  tail[1] = (c + 0x98badcfe) | 0;
+  tail[2] = (d + 0x10325476) | 0;
   return (a + 0x67452301) >>> 0;
 }
