@@ -18,10 +18,10 @@ export function registerVerify(program: Command): void {
     .description("check that every key is listed under its point, and on the server that owns it")
     .option("--full", "read every server's keys as well (lru_crawler metadump)")
     .option("--fix", "list what is missing, delete what is on the wrong server")
-    .action(async (flags: VerifyFlags, command: Command) => {
+    .action(async ({ full, fix }: VerifyFlags, command: Command) => {
       const globals = globalsOf(command);
       const report = await withAdmin(globals, (admin) =>
-        withProgress((onProgress) => admin.verify({ ...flags, onProgress })),
+        withProgress((onProgress) => admin.verify({ full, fix, onProgress })),
       );
       if (globals.json) json(report);
       else data(reportLines(report));

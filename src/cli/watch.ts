@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isRingshiftError } from "../errors.ts";
 import { type Admin, openAdmin } from "../migration/admin.ts";
 import { type ClusterStatus, clusterStatus } from "./cluster-status.ts";
-import { closed } from "./connect.ts";
+import { closed, clusterOf } from "./connect.ts";
 import { describe, failureLine } from "./failure.ts";
 import { interruptible } from "./interrupt.ts";
 import type { Globals } from "./options.ts";
@@ -26,7 +26,7 @@ export async function watchStatus(globals: Globals, everySeconds: number, exact:
     process.stdout.once("error", () => process.exit()); // nobody reads any more
     while (!signal.aborted) {
       const look = async () => {
-        admin ??= await openAdmin(globals);
+        admin ??= await openAdmin(clusterOf(globals));
         display.show(await clusterStatus(admin, globals.namespace, exact, globals));
       };
       await Promise.race([look().catch((error: unknown) => display.fail(error)), stopped]);

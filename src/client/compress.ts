@@ -5,6 +5,7 @@
  */
 import * as zlib from "node:zlib";
 import { RingshiftError } from "../errors.ts";
+import { requireKnown } from "../known-options.ts";
 import type { Encoded } from "./codec.ts";
 
 export type CompressionAlgorithm = "zlib" | "brotli" | "zstd";
@@ -16,6 +17,7 @@ export interface Compression {
   readonly threshold?: number | undefined;
 }
 
+const KNOWN = ["algorithm", "threshold"] satisfies (keyof Compression)[];
 /** The two bits: 1 zlib, 2 brotli, 3 zstd. */
 export const FLAG_COMPRESSION = 0x30000;
 const DEFAULT_THRESHOLD_BYTES = 1024;
@@ -64,6 +66,7 @@ export function checkCompression(compression: Compression): void {
       `compress is an object, { algorithm: "zlib", threshold: 1024 }, not ${String(compression)}.`,
     );
   }
+  requireKnown("compress", compression, KNOWN);
   const { algorithm = "zlib", threshold } = compression;
   if (!Object.hasOwn(METHODS, algorithm)) {
     throw new RingshiftError("INVALID_OPTION", `compress.algorithm is zlib, brotli or zstd, not ${algorithm}.`);

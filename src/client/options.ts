@@ -1,10 +1,10 @@
 /** The options of a client, each with its default. */
 import { checkDiscovery, type DiscoveryOptions } from "../discovery/options.ts";
 import { invalidOption } from "../errors.ts";
+import { requireKnown } from "../known-options.ts";
 import type { ServerAccess } from "../memcached/access.ts";
-import type { NewNode } from "../migration/change.ts";
+import { NEW_NODE_FIELDS, type NewNode } from "../migration/change.ts";
 import type { WhenIndexDown } from "../protocol/session.ts";
-import { nearest } from "../suggest.ts";
 import type { Compat } from "../topology/document.ts";
 import type { Serializer } from "./codec.ts";
 import { type Compression, checkCompression } from "./compress.ts";
@@ -110,7 +110,6 @@ const KNOWN: readonly string[] = [
   "whenIndexDown",
   "unmanaged",
 ] satisfies (keyof ClientOptions)[];
-const KNOWN_OF_NODE = ["address", "name", "weight", "vnodes"] satisfies (keyof NewNode)[];
 
 /** @throws RingshiftError INVALID_OPTION */
 export function checkOptions(options: ClientOptions): void {
@@ -177,7 +176,7 @@ function checkServers(servers: readonly (string | NewNode)[]): void {
         'servers has addresses, "127.0.0.1:11211", or objects with an address: { address, name, weight }.',
       );
     }
-    requireKnown("A server", server, KNOWN_OF_NODE);
+    requireKnown("A server", server, NEW_NODE_FIELDS);
   }
 }
 
@@ -185,13 +184,4 @@ function checkSerializer(serializer: Partial<Serializer> | null): void {
   const { serialize, deserialize } = serializer ?? {};
   if (typeof serialize === "function" && typeof deserialize === "function") return;
   throw invalidOption("serializer is an object with the functions serialize and deserialize.");
-}
-
-function requireKnown(what: string, options: object, known: readonly string[]): void {
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
-    const near = nearest(name, known);
-    const hint = near === undefined ? `it has ${known.join(", ")}.` : `did you mean ${near}?`;
-    throw invalidOption(`${what} knows no option ${name}; ${hint}`);
-  }
 }

@@ -1,6 +1,6 @@
 /** The option `discovery` of a client. */
 import { invalidOption } from "../errors.ts";
-import { nearest } from "../suggest.ts";
+import { requireKnown } from "../known-options.ts";
 import { sourceOf } from "./source.ts";
 
 export interface DiscoveryOptions {
@@ -31,13 +31,7 @@ export function checkDiscovery(options: DiscoveryOptions, managed: boolean): voi
   if (typeof options !== "object" || options === null) {
     throw invalidOption('discovery is an object: { from: "dns:cache.example:11211" }.');
   }
-  for (const name of Object.keys(options)) {
-    if ((KNOWN as readonly string[]).includes(name)) continue;
-    const near = nearest(name, KNOWN);
-    throw invalidOption(
-      `discovery knows no option ${name}; ${near ? `did you mean ${near}?` : `it has ${KNOWN.join(", ")}.`}`,
-    );
-  }
+  requireKnown("discovery", options, KNOWN);
   const { from, intervalMs, autoApply, dnsServers } = options;
   sourceOf(from);
   if (intervalMs !== undefined && !(Number.isFinite(intervalMs) && intervalMs > 0 && intervalMs <= MAX_INTERVAL_MS)) {

@@ -2,7 +2,8 @@
  * An operator's handle on a cluster: plans and changes, as the command line does them, for programs.
  */
 import { type OpenSession, openManaged } from "../client/session.ts";
-import { RingshiftError } from "../errors.ts";
+import { invalidOption, RingshiftError } from "../errors.ts";
+import { requireKnown } from "../known-options.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import { isGone, Lease } from "../topology/lease.ts";
@@ -12,6 +13,7 @@ import type { RedisStore } from "../topology/redis-store.ts";
 import { markDead } from "./abandon.ts";
 import { type AbortReport, abortChange } from "./abort.ts";
 import { applyChange, type Change, checkChange, deadNames } from "./change.ts";
+import { checkChangeOptions } from "./change-options.ts";
 import { Obedience, pause, unpause } from "./control.ts";
 import { type ChangeOptions, Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import { requireDown } from "./dead.ts";
@@ -40,6 +42,19 @@ export interface AdminOptions {
   readonly ioTimeoutMs?: number | undefined;
 }
 
+const KNOWN = ["redis", "namespace", "tls", "auth", "ioTimeoutMs"] satisfies (keyof AdminOptions)[];
+
+function checkAdminOptions(options: AdminOptions): void {
+  if (typeof options?.redis !== "string" || options.redis === "") {
+    throw invalidOption('openAdmin needs redis, a URL: { redis: "redis://127.0.0.1:6379" }.');
+  }
+  requireKnown("openAdmin", options, KNOWN);
+  const { ioTimeoutMs } = options;
+  if (ioTimeoutMs !== undefined && !(Number.isFinite(ioTimeoutMs) && ioTimeoutMs > 0)) {
+    throw invalidOption(`ioTimeoutMs is a number of milliseconds above 0, not ${ioTimeoutMs}.`);
+  }
+}
+
 export class Admin {
   readonly #open: OpenSession;
   readonly #store: RedisStore;
@@ -66,6 +81,7 @@ export class Admin {
   async plan(change: Change, options: PrepareOptions = {}): Promise<Plan> {
     this.#requireOpen();
     checkChange(change);
+    checkChangeOptions("plan", options);
     await this.#store.checkEviction();
     const document = await this.topology();
     const { nodes } = applyChange(document, change);
@@ -91,6 +107,7 @@ export class Admin {
   async apply(change: Change, options: ChangeOptions = {}): Promise<ChangeReport> {
     this.#requireOpen();
     checkChange(change);
+    checkChangeOptions("apply", options);
     await this.#store.checkEviction();
     return this.#leased(options, () => this.#coordinator(options).run(change));
   }
@@ -107,6 +124,7 @@ export class Admin {
    */
   async resume(options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
     this.#requireOpen();
+    checkChangeOptions("resume", options);
     await unpause(this.#store);
     if ((await this.#store.readControl())?.abort !== undefined) return (await this.abort(options)).change;
     if (await this.#isCoordinated()) return undefined;
@@ -119,6 +137,7 @@ export class Admin {
    */
   async abort(options: ChangeOptions = {}): Promise<AbortReport> {
     this.#requireOpen();
+    checkChangeOptions("abort", options);
     const leased = <T>(work: () => Promise<T>) => this.#leased(options, work);
     return abortChange(this.#open.session, this.#store, this.#coordination(options), leased);
   }
@@ -130,6 +149,7 @@ export class Admin {
    */
   async abandon(name: string, options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
     this.#requireOpen();
+    checkChangeOptions("abandon", options);
     await markDead(this.#open.session, this.#store, name);
     if (await this.#isCoordinated()) return undefined;
     return this.#leased(options, () => this.#coordinator(options).resume());
@@ -147,6 +167,7 @@ export class Admin {
   /** Compares the index with the servers. @throws RingshiftError MIGRATION_RUNNING while keys have two owners */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     this.#requireOpen();
+    requireKnown("verify", options, ["full", "fix", "onProgress"] satisfies (keyof VerifyOptions)[]);
     await this.#store.checkEviction();
     const work = () => verify(this.#open.session, this.#store, options);
     return options.fix ? this.#leased(options, work) : work();
@@ -218,8 +239,9 @@ export class Admin {
   }
 }
 
-/** @throws RingshiftError NOT_INITIALISED, REDIS_UNREACHABLE */
+/** @throws RingshiftError NOT_INITIALISED, REDIS_UNREACHABLE, INVALID_OPTION */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
+  checkAdminOptions(options);
   const { redis, tls, auth, ioTimeoutMs } = options;
   const access = { tls, auth };
   const open = await openManaged({

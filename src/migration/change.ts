@@ -1,5 +1,6 @@
 /** What an operator asks for, and the nodes it leads to. Pure. */
 import { invalidOption, RingshiftError } from "../errors.ts";
+import { requireKnown } from "../known-options.ts";
 import { checkNodeName } from "../ring/index.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
 
@@ -10,6 +11,8 @@ export interface NewNode {
   readonly weight?: number;
   readonly vnodes?: number;
 }
+
+export const NEW_NODE_FIELDS = ["address", "name", "weight", "vnodes"] satisfies (keyof NewNode)[];
 
 /** A change of the cluster. Several nodes at once are one migration. */
 export type Change =
@@ -25,7 +28,15 @@ export type Change =
   /** Back to the nodes before an aborted change. A server that has left meanwhile joins anew. */
   | { readonly kind: "restore"; readonly nodes: readonly NodeRecord[] };
 
-const KINDS = ["add-node", "remove-node", "set-weight", "set-vnodes", "restore"] satisfies Change["kind"][];
+/** Each kind with its fields. */
+const FIELDS: Readonly<Record<Change["kind"], readonly string[]>> = {
+  "add-node": ["kind", "nodes"],
+  "remove-node": ["kind", "names", "dead"],
+  "set-weight": ["kind", "name", "weight"],
+  "set-vnodes": ["kind", "name", "vnodes"],
+  restore: ["kind", "nodes"],
+};
+const KINDS = Object.keys(FIELDS);
 
 /** For callers without types. @throws RingshiftError INVALID_OPTION */
 export function checkChange(change: Change): void {
@@ -33,11 +44,13 @@ export function checkChange(change: Change): void {
     const given = String((change as Partial<Change> | undefined)?.kind);
     throw invalidOption(`A change is an object whose kind is one of ${KINDS.join(", ")}, not ${given}.`);
   }
+  requireKnown(change.kind, change, FIELDS[change.kind]);
   if (change.kind === "add-node" || change.kind === "restore") {
     const nodes: unknown = change.nodes;
     if (!Array.isArray(nodes) || nodes.some((node) => typeof node?.address !== "string")) {
       throw invalidOption(`${change.kind} has its servers in nodes: [{ address: "127.0.0.1:11211" }].`);
     }
+    if (change.kind === "add-node") for (const node of change.nodes) requireKnown("A server", node, NEW_NODE_FIELDS);
   } else if (change.kind === "remove-node") {
     const names: unknown = change.names;
     if (!Array.isArray(names) || names.some((name) => typeof name !== "string")) {

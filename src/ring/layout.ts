@@ -156,7 +156,7 @@ function fillBuckets(
  * Lays the ring of these nodes out in slices, so that a `Ring` of them is made at once afterwards.
  *
  * @param pause ends a slice, and resolves in the next
- * @param over the slice has lasted long enough; asked after every step
+ * @param over the slice has lasted long enough; asked after the planning and every step
  * @throws INVALID_OPTION as `new Ring`
  */
 export async function prepareLayout(
@@ -165,6 +165,8 @@ export async function prepareLayout(
   pause: () => Promise<void>,
   over: () => boolean,
 ): Promise<void> {
-  const steps = layOut(planNodes(nodes, compat));
+  const planned = planNodes(nodes, compat);
+  if (over()) await pause();
+  const steps = layOut(planned);
   while (steps.next().done !== true) if (over()) await pause();
 }

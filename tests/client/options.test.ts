@@ -17,6 +17,11 @@ test.each<[string, unknown, string]>([
   ["a number for true", { servers, retryAmbiguous: 1 }, "retryAmbiguous is true or false, not 1."],
   ["a serializer without functions", { servers, serializer: {} }, "the functions serialize and deserialize"],
   ["compress without saying how", { servers, compress: true }, "compress is an object, { algorithm"],
+  [
+    "compress with a misspelt threshold",
+    { servers, compress: { treshold: 10 } },
+    "compress knows no option treshold; did you mean threshold?",
+  ],
 ])("%s", async (_, options, message) => {
   const opening = createClient(options as never);
   await expect(opening).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringContaining(message) });
