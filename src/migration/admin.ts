@@ -42,13 +42,11 @@ export interface AdminOptions {
   readonly ioTimeoutMs?: number | undefined;
 }
 
-const KNOWN = ["redis", "namespace", "tls", "auth", "ioTimeoutMs"] satisfies (keyof AdminOptions)[];
-
+/** Unknown options are passed over: a program gives its client and its handle the same ones. */
 function checkAdminOptions(options: AdminOptions): void {
   if (typeof options?.redis !== "string" || options.redis === "") {
     throw invalidOption('openAdmin needs redis, a URL: { redis: "redis://127.0.0.1:6379" }.');
   }
-  requireKnown("openAdmin", options, KNOWN);
   const { ioTimeoutMs } = options;
   if (ioTimeoutMs !== undefined && !(Number.isFinite(ioTimeoutMs) && ioTimeoutMs > 0)) {
     throw invalidOption(`ioTimeoutMs is a number of milliseconds above 0, not ${ioTimeoutMs}.`);
