@@ -28,8 +28,8 @@ const ROOT = new URL("../../", import.meta.url);
 const DOCUMENT = new URL("docs/performance.md", ROOT);
 const PLOTS = fileURLToPath(new URL("bench/", ROOT));
 /**
- * CPU time to get warm in, in terms of the measured time. Recording new keys, the longest way of all calls, takes two seconds until V8 has compiled it: with
- * a third of a second it was measured at 30 µs, where it comes to 22.
+ * CPU time to get warm in, in terms of the measured time. Recording new keys, the longest way of all calls, gets faster for seconds while V8 compiles it:
+ * with a third of a second before it was measured at 30 µs, with two seconds at 22.
  */
 const WARM_UP_FACTOR = 3;
 /** Exit codes. */
