@@ -18,11 +18,13 @@ import type { Session } from "./session.ts";
 /** A placeholder outlives its puller by this long at most. */
 export const PLACEHOLDER_TTL_S = 3;
 /**
- * Somebody's placeholder that has stood this long with one CAS is taken over, by each waiter at a moment of its own up to twice that. Each time
- * that the CAS changes the waiter grants twice as much: on a machine so busy that pulls take longer than this, one gets through all the same.
+ * Somebody's placeholder that has stood this long with one CAS is taken over, by each waiter at a moment of its own up to three times that, late
+ * ones likelier than early ones: of hundreds that wait a few come early, and the others find the value before it is their turn. Each time that
+ * the CAS changes the waiter grants twice as much: on a machine so busy that pulls take longer than this, one gets through all the same.
  */
 const TAKE_OVER_MS = 50;
 const MAX_TAKE_OVER_MS = 800;
+const TAKE_OVER_SPREAD = 2;
 /** Between two looks at somebody's placeholder: at random up to this, three times as long at each look: many waiters must not stand in the puller's way. */
 const FIRST_WAIT_MS = 5;
 const MAX_WAIT_MS = 45;
@@ -94,7 +96,7 @@ export async function presentOnly(crossing: Crossing, jobs: readonly Job[]): Pro
 export function sawForeign(session: Session, waiting: Waiting, { cas, size }: Reply, connection: ConnectionRef): void {
   if (waiting.foreign?.cas === cas) return;
   const grantedMs = Math.min(MAX_TAKE_OVER_MS, TAKE_OVER_MS * 2 ** waiting.changes++);
-  const takeOverAt = session.clock.now() + grantedMs * (1 + session.clock.random());
+  const takeOverAt = session.clock.now() + grantedMs * (1 + TAKE_OVER_SPREAD * Math.sqrt(session.clock.random()));
   waiting.foreign = { cas: cas!, connection, takeOverAt, lease: (size ?? 0) > 0 };
 }
 

@@ -18,7 +18,7 @@ import { type Outcome, percentiles, type Soak } from "./soak.ts";
 const TIMES = 2;
 const DEATHS = 3;
 /** Rounds before the figures begin: client processes have their code compiled, as those of an application that has run for a while. */
-const WARM_UP_ROUNDS = 6;
+const WARM_UP_ROUNDS = 12;
 
 export const hotKey: Soak = {
   name: "hot-key",
