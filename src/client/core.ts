@@ -110,6 +110,7 @@ export class Core {
       attempt,
       startedAt: this.session.clock.coarse?.() ?? this.session.clock.now(),
       strict: false,
+      inChange: false,
       counts: false,
       begun: false,
       abandoned: false,
@@ -118,7 +119,7 @@ export class Core {
 
   /** The route, when the call may go the direct way now. */
   directRoute<T>(call: Call<T>): Route | undefined {
-    return this.direct.open(call.wire, call.hash);
+    return this.direct.open(call.wire, call.hash, call.inChange, call.write);
   }
 
   /** Through the key's lane and the full rules. */

@@ -3,6 +3,7 @@
  * happened yet, until it is answered, its effect is unknown, or its time is up.
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
+import type { Exchanged } from "../memcached/exchange.ts";
 import { hold } from "../protocol/hold.ts";
 import { Ambiguous, Retry, Unstorable } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
@@ -43,11 +44,14 @@ export interface Call<T> {
   readonly write: boolean;
   /** A second run of the write after a first that may have run does no harm. */
   readonly repeatable: boolean;
-  readonly attempt: (route: Route) => Promise<T>;
+  /** @param seen what the direct way was answered, accepted by rule V, where that did not decide */
+  readonly attempt: (route: Route, seen?: Exchanged) => Promise<T>;
   /** Monotonic ms at which the caller called; without it, the time at which `operate` was. */
   startedAt?: number | undefined;
   /** Rejects although `onNodeDown` is `miss`. */
   strict?: boolean | undefined;
+  /** May go the direct way while its key moves too (`DirectWay.open`). */
+  inChange?: boolean | undefined;
   /** Counts as a read of the key's value. */
   counts?: boolean | undefined;
   /** Something of it may have been sent. */

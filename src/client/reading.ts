@@ -1,6 +1,6 @@
 /** The commands that read. */
 import { metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
-import type { ConnectionRef, Reply } from "../memcached/exchange.ts";
+import type { ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
 import { standsAsMiss } from "../protocol/lease.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { read } from "../protocol/read.ts";
@@ -29,9 +29,10 @@ export class Reader {
 
   /** A new `get`, to be sent. @param wire where the key has been checked. @throws RingshiftError CLOSED, INVALID_KEY */
   call<T>(key: string, strict: boolean, wire = this.#core.wire(key)): Call<T | undefined> {
-    const attempt = (route: Route) => this.#read<T>(call, route);
+    const attempt = (route: Route, seen?: Exchanged) => this.#read<T>(call, route, seen);
     const call: Call<T | undefined> = this.#core.wireCall(wire, false, true, attempt, key);
     call.strict = strict;
+    call.inChange = true;
     call.counts = true;
     return call;
   }
@@ -39,13 +40,11 @@ export class Reader {
   /** What the reply to a `get` means. @throws RingshiftError PROTOCOL_ERROR when the value is not what its flags say */
   answer(reply: Reply, route: Route, key: string): unknown | typeof UNDECIDED {
     const core = this.#core;
-    if (reply.status === "EN" || (reply.flags === PLACEHOLDER_FLAGS && standsAsMiss(route, reply))) {
-      core.sawRead(key, false);
-      return undefined;
-    }
-    if (reply.status !== "VA" || reply.flags === PLACEHOLDER_FLAGS) return UNDECIDED;
-    const value = core.read(reply, key, route.node.name);
-    core.sawRead(key, true);
+    const found = reply.status === "VA" && reply.flags !== PLACEHOLDER_FLAGS;
+    if (!found && !isMiss(reply, route)) return UNDECIDED;
+    if (route.moving) core.session.counters.readsOfMovingKeys++;
+    const value = found ? core.read(reply, key, route.node.name) : undefined;
+    core.sawRead(key, found);
     return value;
   }
 
@@ -102,13 +101,19 @@ export class Reader {
       : core.direct.send(route, call, commands, this.answerGet<T>(), core.codec.readsText);
   }
 
-  async #read<T>(call: Call<T | undefined>, route: Route): Promise<T | undefined> {
+  async #read<T>(call: Call<T | undefined>, route: Route, seen: Exchanged | undefined): Promise<T | undefined> {
     const core = this.#core;
-    const found = await read(core.session, route, "v f c");
+    const found = await read(core.session, route, "v f c", undefined, seen);
     const value = found && (core.read(found.reply, call.key, route.node.name) as T);
     core.sawRead(call.key, found !== undefined);
     return value;
   }
+}
+
+/** Without a value at the new owner rule R goes on at the old one. */
+function isMiss(reply: Reply, route: Route): boolean {
+  if (route.kind === "dual") return false;
+  return reply.status === "EN" || (reply.flags === PLACEHOLDER_FLAGS && standsAsMiss(route, reply));
 }
 
 function metaOf({ ttl, idle, size, hitBefore, flags }: Reply): ItemMeta {

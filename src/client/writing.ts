@@ -36,6 +36,7 @@ export class Writer {
     const { session } = this.#core;
     const item = this.#core.item(key, value, options);
     const call: Call<true> = this.#core.call(key, true, true, (route) => mutate.set(session, route, item));
+    call.inChange = true;
     if (options.signal === undefined) return this.#storing.send(call, item);
     return abortable(options.signal, call, () => this.#storing.send(call, item));
   }
@@ -46,6 +47,7 @@ export class Writer {
     const { session } = core;
     const item = core.item(key, value, options);
     const call: Call<true> = core.call(key, true, true, (route) => mutate.set(session, route, item));
+    call.inChange = true;
     const send = () => this.#storing.send(call, item);
     return options.signal === undefined ? send : () => abortable(options.signal, call, send);
   }

@@ -28,6 +28,7 @@ export interface Found {
  * The key's item by `mg` with the flags given (`f` and `c` among them); undefined on a miss. Without `v` a lease is not told from the
  * placeholder of a pull, and is removed like one.
  * @param onLease called when the miss is somebody's lease
+ * @param seen what the owner has answered to this attempt's first look, accepted by rule V
  * @throws Retry
  */
 export async function read(
@@ -35,10 +36,11 @@ export async function read(
   route: Route,
   flags: string,
   onLease?: () => void,
+  seen?: Exchanged,
 ): Promise<Found | undefined> {
   if (route.moving) session.counters.readsOfMovingKeys++;
-  const way = route.kind === "plain" ? readOwner : readDual;
-  return way(session, route, flags, onLease);
+  if (route.kind === "plain") return readOwner(session, route, flags, onLease);
+  return readDual(session, route, flags, onLease, seen?.replies[0]?.status === "EN" ? seen : undefined);
 }
 
 /** A read where one server answers for the key. A placeholder is a miss, and is deleted by its CAS first. */
@@ -66,15 +68,17 @@ async function readDual(
   session: Session,
   route: Route,
   flags: string,
-  onLease?: () => void,
+  onLease: (() => void) | undefined,
+  missed: Exchanged | undefined,
 ): Promise<Found | undefined> {
   const { view, node, key } = route;
   const { clock } = session;
   const waiting: Waiting = { foreign: undefined, changes: 0 };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const beganAt = clock.now();
-    const first = await ask(session, view, node, [metaGet(key, flags)]);
-    await requireOwner(session, route, first);
+    const known = round === 0 ? missed : undefined;
+    const first = known ?? (await ask(session, view, node, [metaGet(key, flags)]));
+    if (known === undefined) await requireOwner(session, route, first);
     const seen = first.replies[0]!;
     if (isValue(seen)) return hit(seen, first);
 
