@@ -24,16 +24,20 @@ export class RateLimit {
     const now = this.#clock.now();
     this.#freeAt = Math.max(this.#freeAt, now - BURST_S * 1000) + (count / this.#perSecond) * 1000;
     if (this.#freeAt <= now) return;
-    const over = new AbortController();
-    await Promise.race([this.#clock.sleep(this.#freeAt - now), aborted(signal, over.signal)]);
-    over.abort();
+    await unlessAborted(this.#clock.sleep(this.#freeAt - now), signal);
   }
 }
 
-/** @param over takes the listener off again: a signal has to serve for a whole migration */
-function aborted(signal: AbortSignal | undefined, over: AbortSignal): Promise<void> {
+/** The signal has to serve for a whole migration, so the listener goes again: by hand, since an AbortController made an error with a stack each time. */
+function unlessAborted(sleep: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return sleep;
   return new Promise((resolve) => {
-    if (signal?.aborted) resolve();
-    else signal?.addEventListener("abort", () => resolve(), { once: true, signal: over });
+    const over = () => {
+      signal.removeEventListener("abort", over);
+      resolve();
+    };
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", over);
+    void sleep.then(over);
   });
 }
