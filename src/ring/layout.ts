@@ -20,6 +20,12 @@ export interface Layout {
   readonly shift: number; // hash >>> shift is the bucket
 }
 
+/** The nodes of a ring, and its arrays. */
+export interface LaidOut {
+  readonly planned: readonly PlannedNode[];
+  readonly layout: Layout;
+}
+
 /** An owner index has 16 bits when points and owners are sorted together. */
 const OWNER_RANGE = 1 << 16;
 const MAX_BUCKET_BITS = 20;
@@ -153,7 +159,7 @@ function fillBuckets(
 }
 
 /**
- * Lays the ring of these nodes out in slices, so that a `Ring` of them is made at once afterwards.
+ * Lays the ring of these nodes out in slices.
  *
  * @param pause ends a slice, and resolves in the next
  * @param over the slice has lasted long enough; asked after the planning and every step
@@ -164,9 +170,13 @@ export async function prepareLayout(
   compat: RingCompat,
   pause: () => Promise<void>,
   over: () => boolean,
-): Promise<void> {
+): Promise<LaidOut> {
   const planned = planNodes(nodes, compat);
   if (over()) await pause();
   const steps = layOut(planned);
-  while (steps.next().done !== true) if (over()) await pause();
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return { planned, layout: step.value };
+    if (over()) await pause();
+  }
 }

@@ -13,7 +13,7 @@
 
 import { RingshiftError } from "../errors.ts";
 import { keyHash, wireKeyOf } from "./hash.ts";
-import { layoutOf, prepareLayout } from "./layout.ts";
+import { type LaidOut, layoutOf, prepareLayout } from "./layout.ts";
 import { planNodes, RING_COMPATS, type RingCompat, type RingNode, type RingNodeInput } from "./nodes.ts";
 
 export interface RingOptions {
@@ -37,18 +37,21 @@ export class Ring {
   readonly #buckets: Uint32Array; // bucket -> its first slot, and `size` at the end
   readonly #shift: number; // hash >>> shift is the bucket
 
-  /** @throws INVALID_OPTION for an empty list, duplicates, bad names, weights, vnodes or an unknown `compat` */
-  constructor(nodes: readonly RingNodeInput[], options: RingOptions = {}) {
+  /**
+   * @param laidOut for `buildRing`: what it has made of them already
+   * @throws INVALID_OPTION for an empty list, duplicates, bad names, weights, vnodes or an unknown `compat`
+   */
+  constructor(nodes: readonly RingNodeInput[], options: RingOptions = {}, laidOut?: LaidOut) {
     const { compat = "ringshift" } = options;
     if (!RING_COMPATS.includes(compat)) {
       throw new RingshiftError("INVALID_OPTION", `compat ${JSON.stringify(compat)}: one of ${RING_COMPATS.join(", ")}`);
     }
-    const planned = planNodes(nodes, compat);
+    const planned = laidOut?.planned ?? planNodes(nodes, compat);
     this.compat = compat;
     this.nodes = Object.freeze(planned.map(({ node }) => node));
     this.names = Object.freeze(this.nodes.map(({ name }) => name));
     this.#indexes = new Map(this.names.map((name, index) => [name, index]));
-    const layout = layoutOf(planned);
+    const layout = laidOut?.layout ?? layoutOf(planned);
     this.#points = layout.points;
     this.#owners = layout.owners;
     this.#buckets = layout.buckets;
@@ -139,26 +142,26 @@ export class Ring {
 
 /**
  * Of the event loop, for one slice. Timed, since work that is not compiled yet takes ten times as long, and that is the usual case: a process
- * builds its first ring when it starts. A slice ends with the step that goes beyond this.
+ * builds its first ring when it starts. A slice ends with the step that goes beyond this: one that V8 compiles meanwhile, on a core that the
+ * process has for itself alone, takes 5 to 9 ms, so slices of 2 ms were at times longer than 10.
  */
-const SLICE_MS = 2;
+const SLICE_MS = 1;
 
 /**
- * As `new Ring`, in slices of a few milliseconds of the event loop: of 1,000 nodes it is more than 100 ms of work. Points are remembered by node, so
+ * As `new Ring`, in slices of a millisecond and a step of the event loop: of 1,000 nodes it is more than 100 ms of work. Points are remembered by node, so
  * after a change only the changed node's are made.
  *
  * @throws INVALID_OPTION as `new Ring`
  */
 export async function buildRing(nodes: readonly RingNodeInput[], options: RingOptions = {}): Promise<Ring> {
   const { compat = "ringshift" } = options;
-  if (RING_COMPATS.includes(compat)) {
-    let began = performance.now();
-    const pause = async (): Promise<void> => {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      began = performance.now();
-    };
-    await prepareLayout(nodes, compat, pause, () => performance.now() - began > SLICE_MS);
-    await pause();
-  }
-  return new Ring(nodes, options);
+  if (!RING_COMPATS.includes(compat)) return new Ring(nodes, options); // throws
+  let began = performance.now();
+  const pause = async (): Promise<void> => {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    began = performance.now();
+  };
+  const laidOut = await prepareLayout(nodes, compat, pause, () => performance.now() - began > SLICE_MS);
+  await pause();
+  return new Ring(nodes, options, laidOut);
 }
