@@ -7,7 +7,7 @@ import type { MidAnswer, MidTask } from "../jobs/mid-load.ts";
 import { type Kind, OURS } from "../jobs/workloads.ts";
 import type { Measure, Round } from "../measure/stats.ts";
 import { summariseRounds } from "../report/results.ts";
-import type { Outcome, Part, PartOptions } from "./part.ts";
+import { type Outcome, type Part, type PartOptions, roundsOf } from "./part.ts";
 import { startServers } from "./servers.ts";
 
 export const STEADY = "ringshift-steady";
@@ -24,23 +24,26 @@ interface Way {
   readonly name: string;
   readonly kind: Kind;
   readonly rate: number | undefined;
+  /** At least so many rounds, unless the caller insists on a number. */
+  readonly rounds?: number;
 }
 
 const WAYS: readonly Way[] = [
-  { name: "mid-migration-mix", kind: "mix", rate: COPIER_RATE },
+  // seconds lie between a round's two halves, in which a shared machine becomes faster or slower
+  { name: "mid-migration-mix", kind: "mix", rate: COPIER_RATE, rounds: 9 },
   { name: "mid-migration-mix-unbounded", kind: "mix", rate: undefined },
   { name: "mid-migration-get", kind: "get", rate: COPIER_RATE },
 ];
 
 export const MID_MIGRATIONS: readonly Part[] = WAYS.map((way) => ({
   names: [way.name],
-  steps: ({ rounds }) => rounds,
+  steps: (options) => roundsOf(way.rounds, options),
   run: (options) => runWay(way, options),
 }));
 
 async function runWay(way: Way, options: PartOptions): Promise<Outcome> {
   const rounds: Round[] = [];
-  for (let round = 0; round < options.rounds; round++) {
+  for (let round = 0; round < roundsOf(way.rounds, options); round++) {
     const measures = await oneChange(way, options);
     options.progress.step(`${way.name} round ${round + 1}`, measures[OURS]);
     rounds.push(measures);

@@ -18,6 +18,14 @@ export interface PartOptions {
   readonly progress: Progress;
 }
 
+/** Rounds of a part that takes at least so many, unless the caller insists on a number: that counts for all parts. */
+export function roundsOf(
+  least: number | undefined,
+  { rounds, insists }: Pick<PartOptions, "rounds" | "insists">,
+): number {
+  return insists ? rounds : Math.max(rounds, least ?? 0);
+}
+
 export type Outcome = Pick<Results, "workloads" | "ratios">;
 
 export interface Part {

@@ -12,13 +12,13 @@ import { WORKLOADS, type Workload } from "../jobs/workloads.ts";
 import type { Pinning } from "../measure/pinning.ts";
 import type { Measure, Round } from "../measure/stats.ts";
 import { summariseRounds } from "../report/results.ts";
-import type { Part, PartOptions } from "./part.ts";
+import { type Part, type PartOptions, roundsOf } from "./part.ts";
 import { startServers } from "./servers.ts";
 
-/** Each workload is a part. A number of rounds that the caller insists on counts for all of them. */
+/** Each workload is a part. */
 export const STEADY_PARTS: readonly Part[] = WORKLOADS.map((workload) => ({
   names: [workload.name],
-  steps: (options) => clientsOf(workload, options).length * roundsOf(workload, options),
+  steps: (options) => clientsOf(workload, options).length * roundsOf(workload.rounds, options),
   run: async (options) => summariseRounds(workload.name, await runRounds(workload, options)),
 }));
 
@@ -26,16 +26,12 @@ function clientsOf({ clients }: Workload, options: Pick<PartOptions, "clients">)
   return clients.filter((client) => options.clients === undefined || options.clients.includes(client));
 }
 
-function roundsOf(workload: Workload, { rounds, insists }: Pick<PartOptions, "rounds" | "insists">): number {
-  return insists ? rounds : Math.max(rounds, workload.rounds ?? 0);
-}
-
 export async function runRounds(workload: Workload, options: PartOptions): Promise<Round[]> {
   const rounds: Round[] = [];
   const clients = clientsOf(workload, options);
   let servers = await startServers(workload.nodes, options.pinning);
   try {
-    for (let round = 0; round < roundsOf(workload, options); round++) {
+    for (let round = 0; round < roundsOf(workload.rounds, options); round++) {
       if (round > 0 && workload.kind === "set-new") {
         await servers.stop(); // new keys fill the servers: each round begins with empty ones
         servers = await startServers(workload.nodes, options.pinning);
