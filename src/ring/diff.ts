@@ -42,19 +42,25 @@ export class RingDiff {
   readonly movedShare: number;
 
   readonly #ends: Uint32Array; // arc -> upTo
+  readonly #buckets: Uint32Array; // bucket -> the first arc that ends in it or later, and how many arcs there are at the end
+  readonly #shift: number; // hash >>> shift is the bucket
 
   /** Use `diffRings`. @param arcs disjoint, in hash order */
   constructor(arcs: readonly Arc[]) {
     this.arcs = arcs;
     this.#ends = Uint32Array.from(arcs, ({ upTo }) => upTo);
+    const bits = Math.max(1, 32 - Math.clz32(arcs.length));
+    this.#shift = 32 - bits;
+    this.#buckets = bucketsOf(this.#ends, bits);
     this.movedShare = arcs.reduce((sum, { moves, after, upTo }) => (moves ? sum + upTo - after : sum), 0) / RING_END;
   }
 
-  /** The arc that a hash (`keyHash`) lies in; undefined when the change does not concern it. */
+  /** The arc that a hash (`keyHash`) lies in; undefined when the change does not concern it. Asked for every command while keys move. */
   find(hash: number): Arc | undefined {
     const ends = this.#ends;
-    let low = 0;
-    let high = ends.length;
+    const bucket = hash >>> this.#shift;
+    let low = this.#buckets[bucket]!;
+    let high = this.#buckets[bucket + 1]!;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (ends[middle]! < hash) low = middle + 1;
@@ -63,6 +69,18 @@ export class RingDiff {
     const arc = this.arcs[low];
     return arc !== undefined && arc.after < hash ? arc : undefined;
   }
+}
+
+/** For each of 2^bits equal parts of the hash range the first end in it or later, and the number of ends behind them. */
+function bucketsOf(ends: Uint32Array, bits: number): Uint32Array {
+  const buckets = new Uint32Array(2 ** bits + 1);
+  let arc = 0;
+  for (let bucket = 0; bucket < 2 ** bits; bucket++) {
+    while (arc < ends.length && ends[arc]! >>> (32 - bits) < bucket) arc++;
+    buckets[bucket] = arc;
+  }
+  buckets[2 ** bits] = ends.length;
+  return buckets;
 }
 
 /** True when a node of the old ring and one of the new are the same server. */
