@@ -142,7 +142,7 @@ export class Ring {
 
 /**
  * Of the event loop, for one slice. Timed, since work that is not compiled yet takes ten times as long, and that is the usual case: a process
- * builds its first ring when it starts. A slice ends with the step that goes beyond this: one that V8 compiles meanwhile, on a core that the
+ * builds its first ring when it starts. A slice ends with the step that goes beyond this: one that V8 compiles beside, on a core that the
  * process has for itself alone, takes 5 to 9 ms, so slices of 2 ms were at times longer than 10.
  */
 const SLICE_MS = 1;

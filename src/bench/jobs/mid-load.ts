@@ -54,7 +54,11 @@ export async function loadMidway(task: MidTask, report: (answer: MidAnswer) => v
   const steady = await forSeconds(task.seconds);
   report({ steady: measureOf(steady, meter.stop()) });
 
-  const inD = () => bench.client.topology().phase === "D";
+  let { phase } = bench.client.topology();
+  bench.client.on("topology", (state) => {
+    phase = state.phase;
+  });
+  const inD = () => phase === "D";
   const deadline = performance.now() + TIMEOUT_MS;
   await lanes((now) => !inD() && now < deadline);
   if (!inD()) throw new Error(`no keys began to move within ${TIMEOUT_MS} ms`);
