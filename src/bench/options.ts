@@ -34,7 +34,7 @@ export const USAGE = `npm run bench -- [options]
   --seconds S       measured time of one turn (default 0.7)
   --quick           one round, short turns, small data: to see that it works, not for figures
   --json            results to stdout as JSON
-  --check           the targets with what was reached; with --strict the exit code is 1 when one is missed
+  --check           after the run, or with --render without one, the targets with what was reached; with --strict the exit code is 1 when one is missed
   --render          run nothing: tables, plots and targets of the results that are there
   --no-docs         leave docs/performance.md and the plots alone (so do --only and --quick, unless --docs is given)
   --out FILE        default bench/results.json
