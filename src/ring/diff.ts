@@ -13,6 +13,7 @@
  * The arc that wraps round is cut at the ends of the hash range, so that `after < upTo` always holds.
  */
 
+import { fillBuckets } from "./layout.ts";
 import type { RingNode } from "./nodes.ts";
 import type { Ring } from "./ring.ts";
 
@@ -51,7 +52,8 @@ export class RingDiff {
     this.#ends = Uint32Array.from(arcs, ({ upTo }) => upTo);
     const bits = Math.max(1, 32 - Math.clz32(arcs.length));
     this.#shift = 32 - bits;
-    this.#buckets = bucketsOf(this.#ends, bits);
+    this.#buckets = new Uint32Array(2 ** bits + 1).fill(arcs.length);
+    fillBuckets(this.#buckets, 0, 2 ** bits, this.#ends, 0, this.#shift);
     this.movedShare = arcs.reduce((sum, { moves, after, upTo }) => (moves ? sum + upTo - after : sum), 0) / RING_END;
   }
 
@@ -69,18 +71,6 @@ export class RingDiff {
     const arc = this.arcs[low];
     return arc !== undefined && arc.after < hash ? arc : undefined;
   }
-}
-
-/** For each of 2^bits equal parts of the hash range the first end in it or later, and the number of ends behind them. */
-function bucketsOf(ends: Uint32Array, bits: number): Uint32Array {
-  const buckets = new Uint32Array(2 ** bits + 1);
-  let arc = 0;
-  for (let bucket = 0; bucket < 2 ** bits; bucket++) {
-    while (arc < ends.length && ends[arc]! >>> (32 - bits) < bucket) arc++;
-    buckets[bucket] = arc;
-  }
-  buckets[2 ** bits] = ends.length;
-  return buckets;
 }
 
 /** True when a node of the old ring and one of the new are the same server. */

@@ -141,8 +141,8 @@ function sortPart(tagged: Float64Array, points: Uint32Array, owners: Uint16Array
   }
 }
 
-/** Buckets `from` to before `end`, whose slots are `firstSlot` or later; returns the last bucket's first slot. */
-function fillBuckets(
+/** The first slots of the buckets from `from` to before `end`, which are `firstSlot` or later; returns that of the last bucket. */
+export function fillBuckets(
   buckets: Uint32Array,
   from: number,
   end: number,
