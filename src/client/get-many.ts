@@ -2,7 +2,7 @@
  * Many gets at once on the direct way: one exchange a server and one promise for all of them, where single gets make one of each a key.
  *
  *   keys ─► wire key, hash, route ─► by server ─► exchanges of up to 63 gets ─► values in their places ─► the one promise
- *                      └─ held in F, or busy in a lane ─► a single get ──────────────┘
+ *                      └─ moving in F, or busy in a lane ─► a single get ─────────┘
  *
  * What an exchange cannot decide for a key (a server that was away, a newer fence, a lease) goes on for that key alone, as the single get
  * would, from the reply on. Measured at 100 keys over 3 servers: 1.8 µs of CPU a key, single gets together 2.7.
