@@ -73,6 +73,12 @@ function isPending(control: Control | undefined, document: TopologyDocument): bo
   return control?.abort !== undefined && document.migrations === control.abort.migrations + 1;
 }
 
+/** The wish on record is about what is under way, forward or back. One that another change has overtaken is about nothing any more. */
+export function isAborting(control: Control | undefined, document: TopologyDocument): boolean {
+  const forward = document.phase !== "S" && control?.abort?.migrations === document.migrations;
+  return forward || isPending(control, document);
+}
+
 async function reverse(session: Session, store: OperatorStore, options: CoordinatorOptions): Promise<AbortReport> {
   const droppedBefore = session.counters.dropped;
   const all: CoordinatorOptions = { ...options, checkPlan: undefined, unstorable: "drop" };

@@ -11,7 +11,7 @@ import { namespaceOf } from "../topology/namespace.ts";
 import { OPERATOR_TIMEOUT_MS } from "../topology/redis-connection.ts";
 import type { RedisStore } from "../topology/redis-store.ts";
 import { markDead } from "./abandon.ts";
-import { type AbortReport, abortChange } from "./abort.ts";
+import { type AbortReport, abortChange, isAborting } from "./abort.ts";
 import { applyChange, type Change, checkChange, deadNames } from "./change.ts";
 import { checkChangeOptions } from "./change-options.ts";
 import { Obedience, pause, unpause } from "./control.ts";
@@ -124,7 +124,7 @@ export class Admin {
     this.#requireOpen();
     checkChangeOptions("resume", options);
     await unpause(this.#store);
-    if ((await this.#store.readControl())?.abort !== undefined) return (await this.abort(options)).change;
+    if (isAborting(await this.#store.readControl(), await this.topology())) return (await this.abort(options)).change;
     if (await this.#isCoordinated()) return undefined;
     return this.#leased(options, () => this.#coordinator(options).resume());
   }
