@@ -7,6 +7,8 @@ import { registerMigrationVerbs } from "./migration-verbs.ts";
 import { globalsOf } from "./options.ts";
 import { count, data, json } from "./output.ts";
 
+const INTERRUPTED_ABORT = "An abort was interrupted before its way back: ringshift migration abort carries it on.";
+
 export function registerMigration(program: Command): void {
   const migration = program.command("migration").description("look after the change under way");
   registerMigrationVerbs(migration);
@@ -18,13 +20,18 @@ export function registerMigration(program: Command): void {
       await withAdmin(globals, async (admin) => {
         const operation = await admin.underWay();
         const { epoch, phase, settling } = await admin.topology();
-        if (globals.json) json({ namespace: globals.namespace, epoch, phase, settling, operation: operation ?? null });
-        else
-          data(
-            operation === undefined
-              ? [`Nothing runs (epoch ${epoch}, phase ${phase}).`]
-              : underWayLines(operation, phase),
-          );
+        const abortPending = await admin.abortPending();
+        const told = {
+          namespace: globals.namespace,
+          epoch,
+          phase,
+          settling,
+          ...(abortPending ? { abortPending } : {}),
+        };
+        if (globals.json) json({ ...told, operation: operation ?? null });
+        else if (operation !== undefined) data(underWayLines(operation, phase));
+        else if (abortPending) data([`Nothing runs (epoch ${epoch}, phase ${phase}). ${INTERRUPTED_ABORT}`]);
+        else data([`Nothing runs (epoch ${epoch}, phase ${phase}).`]);
       });
     });
 }

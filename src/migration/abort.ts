@@ -48,46 +48,56 @@ export async function abortChange(
     await settle(session, () => report({ step: "settling" }));
     return { outcome: "taken-back", dropped: 0 };
   }
-  await wish(store, session.view.document);
-  return leased(() => reverse(session, store, options));
+  const wished = await wish(store, session.view.document);
+  return leased(() => reverse(session, store, options, wished));
 }
 
-/** Puts the wish on record, unless the abort is on its way already. */
-async function wish(store: OperatorStore, document: TopologyDocument): Promise<void> {
+type Wish = NonNullable<Control["abort"]>;
+
+/** Puts the wish on record, unless the abort is on its way already; undefined when it is on its way back and nobody remembers the wish. */
+async function wish(store: OperatorStore, document: TopologyDocument): Promise<Wish | undefined> {
   const { operation, phase, previousNodes, migrations } = document;
-  const standing = await store.readControl();
+  const standing = (await store.readControl())?.abort;
   if (phase === "S") {
-    if (isPending(standing, document)) return;
+    if (isPending(standing, document)) return standing;
     throw new RingshiftError(
       "INVALID_OPTION",
       "No change is under way, so there is nothing to abort. One that has ended is reversed by its opposite.",
     );
   }
-  if (operation!.command === ABORT_COMMAND || standing?.abort?.migrations === migrations) return;
-  const back = previousNodes!.filter((node) => !isDead(document, node.name));
-  await store.writeControl({ operation: operation!.id, paused: false, abort: { back, migrations } });
+  if (operation!.command === ABORT_COMMAND || standing?.migrations === migrations) return standing;
+  const abort = { back: previousNodes!.filter((node) => !isDead(document, node.name)), migrations };
+  await store.writeControl({ operation: operation!.id, paused: false, abort });
+  return abort;
 }
 
 /** Forward is done, back is not, and nothing else has changed the ring since. */
-function isPending(control: Control | undefined, document: TopologyDocument): boolean {
-  return control?.abort !== undefined && document.migrations === control.abort.migrations + 1;
+function isPending(wished: Wish | undefined, document: TopologyDocument): boolean {
+  return document.phase === "S" && wished !== undefined && document.migrations === wished.migrations + 1;
 }
 
 /** The wish on record is about what is under way, forward or back. One that another change has overtaken is about nothing any more. */
 export function isAborting(control: Control | undefined, document: TopologyDocument): boolean {
-  const forward = document.phase !== "S" && control?.abort?.migrations === document.migrations;
-  return forward || isPending(control, document);
+  const wished = control?.abort;
+  if (document.phase === "S") return isPending(wished, document);
+  return (
+    wished !== undefined && (document.operation!.command === ABORT_COMMAND || wished.migrations === document.migrations)
+  );
 }
 
-async function reverse(session: Session, store: OperatorStore, options: CoordinatorOptions): Promise<AbortReport> {
+async function reverse(
+  session: Session,
+  store: OperatorStore,
+  options: CoordinatorOptions,
+  wished: Wish | undefined,
+): Promise<AbortReport> {
   const droppedBefore = session.counters.dropped;
   const all: CoordinatorOptions = { ...options, checkPlan: undefined, unstorable: "drop" };
   const forward = await new Coordinator(session, store, { ...all, obey: undefined }).resume();
-  const control = await store.readControl();
   const { document } = await session.look();
   let change = forward?.command === ABORT_COMMAND ? forward : undefined;
-  if (control?.abort !== undefined && isPending(control, document)) {
-    change = await new Coordinator(session, store, all).run({ kind: "restore", nodes: control.abort.back });
+  if (isPending(wished, document)) {
+    change = await new Coordinator(session, store, all).run({ kind: "restore", nodes: wished!.back });
   }
   await store.writeControl(undefined);
   const dropped = session.counters.dropped - droppedBefore;

@@ -185,6 +185,12 @@ export class Admin {
     return this.#leased({ onProgress }, () => sweep(this.#open.session, this.#store, onProgress));
   }
 
+  /** An abort was interrupted between its way forward and its way back: `abort` or `resume` carries it on. @throws RingshiftError REDIS_UNREACHABLE */
+  async abortPending(): Promise<boolean> {
+    const document = await this.topology();
+    return document.phase === "S" && isAborting(await this.#store.readControl(), document);
+  }
+
   /** The change under way and how far it is; undefined when there is none. @throws RingshiftError REDIS_UNREACHABLE */
   async underWay(): Promise<UnderWay | undefined> {
     return underWayOf(this.#store, await this.topology());

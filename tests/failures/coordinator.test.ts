@@ -1,7 +1,8 @@
 /** Rows of the failure table: the coordinator or the copier dies, two commands at once, and what an operator may do in between. */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import type { Command } from "../../src/memcached/exchange.ts";
 import type { Transport } from "../../src/memcached/transport.ts";
@@ -20,6 +21,12 @@ async function joining(b: Bench): Promise<Change> {
 
 async function phase(admin: Admin): Promise<string> {
   return (await admin.topology()).phase;
+}
+
+/** What `ringshift migration status` prints. */
+async function status(b: Bench): Promise<string> {
+  const words = [PROGRAM, "migration", "status", "--redis", b.cluster.redis.url];
+  return (await promisify(execFile)(process.execPath, words)).stdout;
 }
 
 /** Nothing is lost or stale, before the change has ended and after, and the index is what the servers are. */
@@ -228,6 +235,45 @@ test("migration abort that dies, on its way forward and on its way back, is carr
   expect(await b.admin.abort()).toMatchObject({ outcome: "reversed", dropped: 0 });
   const names = (await b.admin.topology()).nodes.map((node) => node.name);
   expect(names.sort()).toEqual(nodes.map((node) => node.name).sort());
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 600 });
+});
+
+test("migration abort that dies is carried on by migration resume, and migration status tells of it", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const { nodes } = await b.admin.topology();
+  await expect(b.admin.apply(await joining(b), { onProgress: dieAt("copied", 3) })).rejects.toThrow(Died);
+  expect(await b.admin.abortPending()).toBe(false);
+  await expect(b.admin.abort({ onProgress: dieAt("planned") })).rejects.toThrow(Died);
+  expect(await phase(b.admin)).toBe("S");
+  expect(await b.admin.abortPending()).toBe(true);
+  expect(await status(b)).toContain("An abort was interrupted before its way back: ringshift migration abort");
+  await expect(b.admin.resume({ onProgress: dieAt("copied", 3) })).rejects.toThrow(Died);
+  expect(await b.admin.resume()).toMatchObject({ command: "migration abort" });
+  expect((await b.admin.topology()).nodes).toEqual(nodes);
+  expect(await b.admin.abortPending()).toBe(false);
+  expect(await b.wrong()).toEqual([]);
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 300 });
+});
+
+test("an abort that another change has overtaken is not what migration resume carries on", async () => {
+  const b = await bench();
+  await b.fill(600);
+  const [first, second] = (await b.admin.topology()).nodes;
+  const abandoned: Change = { kind: "set-vnodes", name: first!.name, vnodes: 80 };
+  await expect(b.admin.apply(abandoned, { onProgress: dieAt("copied", 3) })).rejects.toThrow(Died);
+  await expect(b.admin.abort({ onProgress: dieAt("planned") })).rejects.toThrow(Died);
+
+  const other: Change = { kind: "set-vnodes", name: second!.name, vnodes: 80 };
+  await expect(b.admin.apply(other, { onProgress: dieAt("copied", 3) })).rejects.toThrow(Died);
+  expect(await b.admin.underWay()).toMatchObject({ aborting: false });
+  expect(await b.admin.resume()).toMatchObject({ command: expect.stringContaining(second!.name), resumed: true });
+  expect((await b.admin.topology()).nodes).toMatchObject([{ vnodes: 80 }, { vnodes: 80 }, {}]);
+
+  expect(await b.admin.abortPending()).toBe(false);
+  expect(await b.admin.resume()).toBeUndefined();
+  await expect(b.admin.abort()).rejects.toMatchObject({ code: "INVALID_OPTION" });
   expect(await b.wrong()).toEqual([]);
   expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 600 });
 });
