@@ -56,6 +56,9 @@ export function checkChange(change: Change): void {
     if (!Array.isArray(names) || names.some((name) => typeof name !== "string")) {
       throw invalidOption('remove-node has its servers in names: ["127.0.0.1:11211"].');
     }
+    const dead: unknown = change.dead;
+    if (dead !== undefined && typeof dead !== "boolean")
+      throw invalidOption(`dead is true or false, not ${String(dead)}.`);
   } else if (typeof change.name !== "string") {
     throw invalidOption(`${change.kind} has its server in name: "127.0.0.1:11211".`);
   }

@@ -22,6 +22,7 @@ test.each<[unknown, string]>([
     { kind: "add-node", node: [], nodes: [{ address: "127.0.0.1:1" }] },
     "add-node knows no option node; did you mean nodes?",
   ],
+  [{ kind: "remove-node", names: ["a"], dead: "false" }, "dead is true or false, not false."],
   [{ kind: "remove-node", names: ["a"], daed: true }, "remove-node knows no option daed; did you mean dead?"],
 ])("%j is refused by plan and apply", async (change, message) => {
   const cluster = bench.cluster(1);
