@@ -4,7 +4,7 @@
  *   run (a script) ─► call ─► ioredis, which waits for a reconnection up to a limit ─► reply
  *                                                                                  └► REDIS_UNREACHABLE, with what the connection failed with
  */
-import { Redis, type RedisOptions } from "ioredis";
+import { Redis, type RedisOptions, ReplyError } from "ioredis";
 import { RingshiftError } from "../errors.ts";
 import * as scripts from "./scripts.ts";
 
@@ -16,6 +16,8 @@ export const OPERATOR_TIMEOUT_MS = 5_000;
 const DISCONNECT_MS = 0;
 /** Reconnections that an operator's command waits for: 1.5 s of pauses. */
 const OPERATOR_RETRIES = 4;
+
+const ANOTHER = "Name another with --redis or RINGSHIFT_REDIS.";
 
 const COMMANDS = {
   rsRead: scripts.READ,
@@ -84,11 +86,11 @@ export class RedisConnection {
   unreachable(cause: unknown): RingshiftError {
     const error = this.#lastError ?? cause;
     const why = error instanceof Error ? error.message || error.name : String(error);
-    return new RingshiftError(
-      "REDIS_UNREACHABLE",
-      `Redis at ${printable(this.#url)} does not answer (${why}): is it running? Name another with --redis or RINGSHIFT_REDIS.`,
-      { cause },
-    );
+    const what =
+      error instanceof ReplyError
+        ? `refuses a command (${why}): ${helpFor(why)}`
+        : `does not answer (${why}): is it running?`;
+    return new RingshiftError("REDIS_UNREACHABLE", `Redis at ${printable(this.#url)} ${what} ${ANOTHER}`, { cause });
   }
 
   /** Calls back at every message on the channel, and after every reconnection. One channel only. */
@@ -112,6 +114,13 @@ function connect(url: string, options: RedisOptions): Redis {
   const redis = new Redis(url, { ...options, ...end, retryStrategy, replyMapping: "legacy" as const });
   redis.on("error", () => {}); // every call that fails rejects by itself; reconnecting is ioredis' business
   return redis;
+}
+
+/** What helps where Redis answers an error. */
+function helpFor(error: string): string {
+  if (/^(MISCONF|OOM)/.test(error)) return "is its disk full, or its memory (maxmemory)?";
+  if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(error)) return "user and password go into the URL, redis://user:password@host.";
+  return "is it the primary, and meant for this?";
 }
 
 /** The URL without its password, for messages. */
