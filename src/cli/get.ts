@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { FLAG_BYTES, FLAG_JSON, FLAG_NUMBER } from "../client/codec.ts";
 import { EXIT } from "./exit-codes.ts";
 import { globalsOf } from "./options.ts";
-import { json, warning } from "./output.ts";
+import { json, toStdout, warning } from "./output.ts";
 import { type RawValue, readRaw } from "./raw-value.ts";
 
 export function registerGet(program: Command): void {
@@ -15,16 +15,16 @@ export function registerGet(program: Command): void {
       const globals = globalsOf(command);
       const found = await readRaw(globals, key);
       if (globals.json) json({ key, found: found !== undefined, ...(found && printable(found)) });
-      else if (found !== undefined) await write(found.value);
+      else if (found !== undefined) write(found.value);
       if (found !== undefined) return;
       if (!globals.json) warning(`${JSON.stringify(key)} is not there.`);
       process.exitCode = EXIT.FAILED;
     });
 }
 
-function write(value: Buffer): Promise<void> {
+function write(value: Buffer): void {
   const bytes = process.stdout.isTTY ? Buffer.concat([value, Buffer.from("\n")]) : value;
-  return new Promise((resolve) => process.stdout.write(bytes, () => resolve()));
+  toStdout(bytes);
 }
 
 /** The value as JSON can have it: what is neither text nor JSON goes in base64, and says so. */

@@ -5,6 +5,7 @@ import { RingshiftError } from "../errors.ts";
 import { EXIT } from "./exit-codes.ts";
 import { fail } from "./failure.ts";
 import { handleSignals } from "./interrupt.ts";
+import { note } from "./output.ts";
 import { createProgram } from "./program.ts";
 
 /** Errors of the command line itself come before the options are known. */
@@ -35,10 +36,20 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
 
 const words = process.argv.slice(2);
 handleSignals();
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {}); // a reader that left; the work goes on
+let unwritten: Error | undefined;
+process.stderr.on("error", () => {});
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") unwritten ??= error; // a reader that left wants no more; the work goes on either way
+});
 for (const event of ["uncaughtException", "unhandledRejection"] as const) {
   process.on(event, (error: unknown) => process.exit(fail(error, wantsJson(words))));
 }
 await run(words);
 await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+if (unwritten !== undefined) {
+  note(
+    `[ERR] The output is not whole (${unwritten.message}). The command itself was carried out, or has failed as told above.`,
+  );
+  process.exitCode ||= EXIT.FAILED;
+}
 process.exit();

@@ -1,4 +1,7 @@
 /** What goes where: data to stdout, everything else (steps, warnings, errors, progress) to stderr. */
+import { fstatSync, writeSync } from "node:fs";
+
+const STDOUT = 1;
 
 /** A line on stderr. */
 export function note(text: string): void {
@@ -18,19 +21,36 @@ export function warning(text: string): void {
   note(`[WARNING] ${text}`);
 }
 
+/**
+ * Bytes on stdout; what fails is an `error` event of process.stdout. A file gets them by writes of our own: a disk that is nearly full answers
+ * a short write, which Node's stream takes for a whole one.
+ */
+export function toStdout(bytes: string | Uint8Array): void {
+  if (!fstatSync(STDOUT).isFile()) {
+    process.stdout.write(bytes);
+    return;
+  }
+  const all = Buffer.from(bytes);
+  try {
+    for (let at = 0; at < all.length; ) at += writeSync(STDOUT, all, at);
+  } catch (error) {
+    process.stdout.emit("error", error);
+  }
+}
+
 /** Lines on stdout. */
 export function data(lines: readonly string[]): void {
-  if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);
+  if (lines.length > 0) toStdout(`${lines.join("\n")}\n`);
 }
 
 /** The one JSON document of a `--json` run. */
 export function json(document: unknown): void {
-  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+  toStdout(`${JSON.stringify(document, null, 2)}\n`);
 }
 
 /** One JSON document a line, for output that goes on. */
 export function jsonLine(document: unknown): void {
-  process.stdout.write(`${JSON.stringify(document)}\n`);
+  toStdout(`${JSON.stringify(document)}\n`);
 }
 
 /** Rows as lines, columns aligned: numbers to the right, the rest to the left. */

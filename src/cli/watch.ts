@@ -9,6 +9,7 @@ import { isRingshiftError } from "../errors.ts";
 import { type Admin, openAdmin } from "../migration/admin.ts";
 import { type ClusterStatus, clusterStatus } from "./cluster-status.ts";
 import { closed, clusterOf } from "./connect.ts";
+import { EXIT } from "./exit-codes.ts";
 import { describe, failureLine } from "./failure.ts";
 import { interruptible } from "./interrupt.ts";
 import type { Globals } from "./options.ts";
@@ -23,7 +24,9 @@ export async function watchStatus(globals: Globals, everySeconds: number, exact:
   let admin: Admin | undefined;
   await interruptible(async (signal) => {
     const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-    process.stdout.once("error", () => process.exit()); // nobody reads any more
+    process.stdout.once("error", ({ code }: NodeJS.ErrnoException) => {
+      process.exit(code === "EPIPE" ? EXIT.DONE : EXIT.FAILED); // nobody reads any more, or can
+    });
     while (!signal.aborted) {
       const look = async () => {
         admin ??= await openAdmin(clusterOf(globals));

@@ -1,8 +1,14 @@
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Client, createClient } from "../../src/index.ts";
 import { LocalCluster } from "../../src/testing/index.ts";
-import { Cli, Run } from "./support.ts";
+import { Cli, MAIN, Run } from "./support.ts";
 
 let cluster: LocalCluster;
 let cli: Cli;
@@ -171,3 +177,25 @@ test("a reader that leaves early is no error", async () => {
   run.child.stdout.destroy();
   expect(await run.outcome()).toMatchObject({ code: 0, stderr: "" });
 });
+
+test.skipIf(process.platform !== "linux")(
+  "output that does not fit on the disk is a failure, however much of it does",
+  async () => {
+    await cli.run(["set", "large", "-"], Buffer.alloc(900_000, "x"));
+    const program = [process.execPath, MAIN, "get", "large", "--redis", cluster.redis.url];
+    const shell = async (script: string) => {
+      const child = spawn("sh", ["-c", script, "sh", ...program], { stdio: ["ignore", "ignore", "pipe"] });
+      const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+      return { code, stderr };
+    };
+    const folder = mkdtempSync(join(tmpdir(), "ringshift-output-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "value");
+    expect(await shell(`"$@" > '${file}'`)).toEqual({ code: 0, stderr: "" });
+    expect(statSync(file).size).toBe(900_000);
+    const told = { code: 1, stderr: expect.stringMatching(/^\[ERR\] The output is not whole \(.*(EFBIG|ENOSPC)/) };
+    expect(await shell(`ulimit -f 100; "$@" > '${file}'`)).toEqual(told); // files end at 100 blocks, as on a disk that is nearly full
+    expect(statSync(file).size).toBeLessThan(900_000);
+    expect(await shell('"$@" > /dev/full')).toEqual(told);
+  },
+);
