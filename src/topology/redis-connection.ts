@@ -120,7 +120,8 @@ function connect(url: string, options: RedisOptions): Redis {
 function helpFor(error: string): string {
   if (/^(MISCONF|OOM)/.test(error)) return "is its disk full, or its memory (maxmemory)?";
   if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(error)) return "user and password go into the URL, redis://user:password@host.";
-  return "is it the primary, and meant for this?";
+  if (error.startsWith("READONLY")) return "is it a replica by now?";
+  return "its own log may say more.";
 }
 
 /** The URL without its password, for messages. */

@@ -81,7 +81,7 @@ describe.each(REFUSALS)("Redis refuses writes: %s", (_, refusal) => {
     expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: b.expected.size });
   });
 
-  test("in D: what has moved is read and written, nothing that answers is wrong, and the change is resumed", async () => {
+  test("in D: keys that stay are written, what has moved is read, writes of moving keys have no effect, and the change is resumed", async () => {
     const b = await bench();
     await b.fill(600);
     const change = await joining(b);
@@ -90,9 +90,17 @@ describe.each(REFUSALS)("Redis refuses writes: %s", (_, refusal) => {
     const moved = all.filter((_, i) => i % 2 === 0);
     await b.client.getMulti(moved);
     const hasty = await b.open({ timeoutMs: 500 });
+    const staying = moved.filter((key) => hasty.locate(key).movingFrom === undefined).slice(0, 50);
+    const moving = moved.find((key) => hasty.locate(key).movingFrom !== undefined);
     const end = await refusing(b, refusal);
     const endsAt = Date.now() + GATE_MS + 1_000;
-    while (Date.now() < endsAt) {
+    for (let round = 0; Date.now() < endsAt; round++) {
+      for (const key of staying) {
+        b.expected.set(key, `round ${round}`);
+        expect(await hasty.set(key, `round ${round}`)).toBe(true);
+      }
+      const told = { code: "TIMEOUT", message: expect.stringContaining("nothing was written") };
+      await expect(hasty.set(moving!, `round ${round}`)).rejects.toMatchObject(told);
       expect(await hasty.getMulti(moved)).toEqual(new Map(moved.map((key) => [key, b.expected.get(key)])));
       const reads = await Promise.allSettled(all.map((key) => hasty.get(key)));
       for (const [i, read] of reads.entries()) {
