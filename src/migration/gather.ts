@@ -10,8 +10,11 @@
  * memory are CONCURRENCY batches of values, and the keys of the pages at hand.
  */
 
-/** Batches at work at the same time: while one waits for a server, another one's commands are made. */
-const CONCURRENCY = 6;
+/**
+ * Batches at work at the same time: while one waits for a server, another one's commands are made. Enough for the servers to have work while
+ * the copier collects garbage: with six batches of 252 keys a key took 1.25 times the servers' CPU time, with ten of 504 1.18.
+ */
+const CONCURRENCY = 10;
 /** Keys of the first batch. */
 const FIRST_KEYS = 31;
 

@@ -11,10 +11,10 @@ import type { MovingKey } from "./moving-keys.ts";
 import { patiently } from "./patience.ts";
 import { RateLimit } from "./rate-limit.ts";
 
-/** Keys of one batch at most: four full exchanges a step. */
-const MAX_BATCH_KEYS = 4 * MAX_EXCHANGE_COMMANDS;
-/** What a batch's values are to come to at most, judged by those before it. */
-const MAX_BATCH_BYTES = 1024 * 1024;
+/** Keys of one batch at most: eight full exchanges a step. With four the copier took a tenth more CPU time a key. */
+const MAX_BATCH_KEYS = 8 * MAX_EXCHANGE_COMMANDS;
+/** What a batch's values are to come to at most, judged by those before it. With ten batches at work a line has to carry six MiB within a flush's second. */
+const MAX_BATCH_BYTES = 640 * 1024;
 /** Keys that are left to `pull` go in batches of this: with two commands a key they fill a flush. */
 const LEFT_KEYS = 31;
 /**
