@@ -10,7 +10,7 @@ import type { TurnTask } from "./jobs/turn.ts";
 
 export type Task = TurnTask | FillTask | CopyTask | RawCopyTask | MemjsCopyTask | MidTask | RingTask | IndexTask;
 
-process.on("message", (task: Task) => {
+process.once("message", (task: Task) => {
   perform(task).then(
     (answer) => process.send?.(answer, () => process.exit(0)),
     (error: unknown) => {
@@ -33,10 +33,15 @@ async function perform(task: Task): Promise<object> {
     case "memjs-copy":
       return (await import("./jobs/memjs-copy.ts")).memjsCopy(task);
     case "mid":
-      return (await import("./jobs/mid-load.ts")).loadMidway(task, (steady) => process.send?.(steady));
+      return (await import("./jobs/mid-load.ts")).loadMidway(task, (answer) => process.send?.(answer), nextMessage());
     case "ring":
       return (await import("./jobs/ring-times.ts")).ringTimes(task);
     case "index":
       return (await import("./jobs/index-memory.ts")).indexMemory(task);
   }
+}
+
+/** What a parent says while the task is under way. */
+function nextMessage(): Promise<void> {
+  return new Promise((resolve) => process.once("message", () => resolve()));
 }

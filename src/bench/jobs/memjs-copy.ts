@@ -4,7 +4,7 @@ import { Meter, type ServerPids } from "../measure/meter.ts";
 import { SocketWatch } from "../measure/sockets.ts";
 import type { Measure } from "../measure/stats.ts";
 import { runLanes } from "./load.ts";
-import { type CopyPlace, fillMoving, movingKeys } from "./moving.ts";
+import { type CopyPlace, fillSources, movingKeys } from "./moving.ts";
 
 export interface MemjsCopyTask extends CopyPlace {
   readonly job: "memjs-copy";
@@ -15,7 +15,7 @@ const IN_FLIGHT = 128;
 
 export async function memjsCopy(task: MemjsCopyTask): Promise<Measure> {
   const { sources, target, pids } = task;
-  await fillMoving(task);
+  await fillSources(task);
   const clients = new Map([...sources, target].map((server) => [server, createMemjs(server)]));
   const to = clients.get(target)!;
   const work = [...movingKeys(task)].flatMap(([source, keys]) =>

@@ -1,9 +1,10 @@
 /**
  * A load over a change of the ring. Steady first; then the parent starts a copier, and what is measured is the time in phase D, when moving keys
- * have two owners:
+ * have two owners; then steady again, so that a machine that becomes faster or slower on the way does so on both sides of D:
  *
- *     fill, warm up │ steady │ ... S, F ... │ D, measured │ S
- *                            └─► "steady" to the parent, which starts the copier
+ *     fill, warm up │ steady │ ... S, F ... │ D, measured │ S, settling, cleaning │ steady
+ *                            └─► `before` to the parent,  └─► `mid`                ▲
+ *                                which starts the copier                          parent: the copier is done
  */
 import { TIMEOUT_MS } from "../clients/clients.ts";
 import { openRingshift } from "../clients/ringshift.ts";
@@ -27,13 +28,19 @@ export interface MidTask {
   readonly seconds: number;
 }
 
-/** First with `steady`, then with `mid`. */
+/** First with `before`, then with `mid`, then with `after`. */
 export interface MidAnswer {
-  readonly steady?: Measure;
+  readonly before?: Measure;
   readonly mid?: Measure;
+  readonly after?: Measure;
 }
 
-export async function loadMidway(task: MidTask, report: (answer: MidAnswer) => void): Promise<MidAnswer> {
+/** @param told resolves when the copier is done */
+export async function loadMidway(
+  task: MidTask,
+  report: (answer: MidAnswer) => void,
+  told: Promise<void>,
+): Promise<MidAnswer> {
   const { inFlight, pids } = task;
   await fillCluster({ ...task, job: "fill" });
   const bench = await openRingshift(task);
@@ -49,10 +56,13 @@ export async function loadMidway(task: MidTask, report: (answer: MidAnswer) => v
     const until = performance.now() + seconds * 1000;
     return lanes((now) => now < until);
   };
+  const measured = async (load: () => Promise<LaneRun>) => {
+    const meter = new Meter(pids, sockets);
+    const run = await load();
+    return measureOf(run, meter.stop());
+  };
   await forSeconds(task.warmUpSeconds);
-  const meter = new Meter(pids, sockets);
-  const steady = await forSeconds(task.seconds);
-  report({ steady: measureOf(steady, meter.stop()) });
+  report({ before: await measured(() => forSeconds(task.seconds)) });
 
   let { phase } = bench.client.topology();
   bench.client.on("topology", (state) => {
@@ -62,11 +72,16 @@ export async function loadMidway(task: MidTask, report: (answer: MidAnswer) => v
   const deadline = performance.now() + TIMEOUT_MS;
   await lanes((now) => !inD() && now < deadline);
   if (!inD()) throw new Error(`no keys began to move within ${TIMEOUT_MS} ms`);
-  const midMeter = new Meter(pids, sockets);
-  const mid = await lanes(inD);
-  const measure = measureOf(mid, midMeter.stop());
+  report({ mid: await measured(() => lanes(inD)) });
+
+  let done = false;
+  void told.then(() => {
+    done = true;
+  });
+  await lanes(() => !done);
+  const after = await measured(() => forSeconds(task.seconds));
   await bench.close();
-  return { mid: measure };
+  return { after };
 }
 
 function measureOf({ ops, latencies, wrong }: LaneRun, cost: Cost): Measure {

@@ -12,7 +12,7 @@ import { Histogram } from "../measure/histogram.ts";
 import { Meter, type ServerPids } from "../measure/meter.ts";
 import { SocketWatch } from "../measure/sockets.ts";
 import type { Measure } from "../measure/stats.ts";
-import { type CopyPlace, fillMoving, movingKeys } from "./moving.ts";
+import { type CopyPlace, fillSources, movingKeys } from "./moving.ts";
 
 export interface RawCopyTask extends CopyPlace {
   readonly job: "raw-copy";
@@ -35,7 +35,7 @@ interface Batch {
 
 export async function rawCopy(task: RawCopyTask): Promise<Measure> {
   const { sources, target, valueBytes, pids } = task;
-  await fillMoving(task);
+  await fillSources(task);
   const batches = makeBatches(task);
   const pipes = new Map<string, Pipe>();
   for (const address of [...sources, target]) pipes.set(address, await Pipe.open(address));

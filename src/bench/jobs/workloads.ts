@@ -29,7 +29,7 @@ const WITHOUT_FLOORS = [OURS, ...PEERS];
 const NO_READY = [...WITHOUT_FLOORS, "floor-calls"];
 const FENCES = [OURS, UNFENCED];
 const FENCE_ROUNDS = 9;
-const CORE_ROUNDS = 5;
+const CORE_ROUNDS = 9;
 const MULTI_KEYS = 100;
 /** On many servers the others show nothing new. */
 const SOME = [OURS, "memjs+hashring", "memcache", "floor-calls"];

@@ -1,11 +1,11 @@
 /**
- * Throughput and latency while keys move: three servers become four under load, by a copier in a process of its own on the servers' cores, at two
- * stated rates and once unbounded. Steady is the same process, seconds before.
+ * Throughput and latency while keys move: three servers become four under load, by a copier in a process of its own on the servers' cores, at three
+ * stated rates and once unbounded. Steady is the same process, seconds before and seconds after.
  */
 import { ask, startChild } from "../child.ts";
 import type { MidAnswer, MidTask } from "../jobs/mid-load.ts";
 import { type Kind, OURS } from "../jobs/workloads.ts";
-import type { Measure, Round } from "../measure/stats.ts";
+import { type Measure, medianMeasure, type Round } from "../measure/stats.ts";
 import { summariseRounds } from "../report/results.ts";
 import { type Outcome, type Part, type PartOptions, roundsOf } from "./part.ts";
 import { startServers } from "./servers.ts";
@@ -13,6 +13,8 @@ import { startServers } from "./servers.ts";
 export const STEADY = "ringshift-steady";
 /** Keys a second of the bounded copier. It has the core that the servers have, of which this takes a third on the machine of docs/performance.md. */
 export const COPIER_RATE = 5_000;
+/** A sixth of that core. */
+export const SLOW_RATE = 2_500;
 /** For the record: half of that core. */
 const FAST_RATE = 10_000;
 
@@ -21,6 +23,8 @@ const QUICK_KEYS = 5_000;
 /** So that the few keys are on their way for about a second: a busy machine's client would miss a shorter phase D. */
 const QUICK_RATE = 1_000;
 const NODES = 3;
+/** Each of the two steady times is so many turns of a steady workload long. */
+const STEADY_TURNS = 3;
 
 interface Way {
   readonly name: string;
@@ -32,6 +36,7 @@ interface Way {
 
 const WAYS: readonly Way[] = [
   // seconds lie between a round's two halves, in which a shared machine becomes faster or slower
+  { name: "mid-migration-mix-2.5k", kind: "mix", rate: SLOW_RATE, rounds: 5 },
   { name: "mid-migration-mix", kind: "mix", rate: COPIER_RATE, rounds: 9 },
   { name: "mid-migration-mix-10k", kind: "mix", rate: FAST_RATE },
   { name: "mid-migration-mix-unbounded", kind: "mix", rate: undefined },
@@ -64,10 +69,10 @@ async function oneChange({ kind, rate }: Way, options: PartOptions): Promise<Rec
       job: "mid",
       ...{ servers, redis, pids, kind, valueBytes: 100, inFlight: 64 },
       keys: quick ? QUICK_KEYS : KEYS,
-      ...{ warmUpSeconds, seconds: 2 * seconds },
+      ...{ warmUpSeconds, seconds: STEADY_TURNS * seconds },
     };
     const child = startChild<MidAnswer>(load, pinning.client);
-    const { steady } = await child.next();
+    const { before } = await child.next();
     const change = { kind: "add-node", nodes: [{ address: joining.address }] } as const;
     const copying = ask<Measure>(
       {
@@ -81,8 +86,10 @@ async function oneChange({ kind, rate }: Way, options: PartOptions): Promise<Rec
       pinning.servers,
     );
     const [{ mid }, copier] = await Promise.all([child.next(), copying]);
+    child.send({ copied: true });
+    const { after } = await child.next();
     const keysPerSecond = { copierKeysPerSecond: copier.opsPerSecond, copierCpuMicrosPerKey: copier.cpuMicrosPerOp };
-    return { [OURS]: { ...mid!, ...keysPerSecond }, [STEADY]: steady! };
+    return { [OURS]: { ...mid!, ...keysPerSecond }, [STEADY]: medianMeasure([before!, after!]) };
   } finally {
     await cluster.stop();
   }

@@ -6,12 +6,13 @@ import { ask } from "../child.ts";
 import { OURS } from "../jobs/workloads.ts";
 import type { Measure, Round } from "../measure/stats.ts";
 import { summariseRounds } from "../report/results.ts";
-import type { Outcome, Part, PartOptions } from "./part.ts";
+import { type Outcome, type Part, type PartOptions, roundsOf } from "./part.ts";
 import { startServers } from "./servers.ts";
 
 const NODES = 3;
 const VALUE_BYTES = 100;
 const QUICK_SHRINK = 20;
+const COMPARED_ROUNDS = 5;
 
 export const RAW_COPY = "raw-copy";
 export const MEMJS_LOOP = "memjs-loop";
@@ -34,14 +35,14 @@ const SIZES: readonly Size[] = [
 
 export const MIGRATIONS: readonly Part[] = SIZES.map((size) => ({
   names: [size.name],
-  steps: ({ rounds }) => (size.compared ? 3 * rounds : 1),
+  steps: (options) => (size.compared ? 3 * roundsOf(COMPARED_ROUNDS, options) : 1),
   run: (options) => runSize(size, options),
 }));
 
 async function runSize({ name, keys: wanted, nodes, compared }: Size, options: PartOptions): Promise<Outcome> {
   const keys = options.quick ? wanted / QUICK_SHRINK : wanted;
   const rounds: Round[] = [];
-  for (let round = 0; round < (compared ? options.rounds : 1); round++) {
+  for (let round = 0; round < (compared ? roundsOf(COMPARED_ROUNDS, options) : 1); round++) {
     const others = compared ? await otherCopies(keys, options, `${name} round ${round + 1}`) : {};
     const ours = await copyOnce(keys, nodes, options);
     options.progress.step(`${name} round ${round + 1} ${OURS}`, ours);

@@ -18,7 +18,13 @@ const IN_FLIGHT = ["get-hit-1", "get-hit-1024", "get-multi-100-one"];
 const SIZES = ["get-4KiB-64", "set-4KiB-64", "get-256KiB-64", "set-256KiB-64"];
 const NODES = ["get-1-node", "get-100-nodes", "set-known-100-nodes"];
 const FENCES = ["fence-get-64", "fence-set-64"];
-const MID = ["mid-migration-mix", "mid-migration-mix-10k", "mid-migration-mix-unbounded", "mid-migration-get"];
+const MID = [
+  "mid-migration-mix-2.5k",
+  "mid-migration-mix",
+  "mid-migration-mix-10k",
+  "mid-migration-mix-unbounded",
+  "mid-migration-get",
+];
 /** Migrations that the other copies are timed beside. */
 const COMPARED = ["migration-200k", "migration-1M"];
 const MIGRATIONS = ["migration-20k", "migration-200k", "migration-1M", "migration-wide-200k"];
