@@ -6,8 +6,9 @@
  *                    ...                          │
  *     end of the pass: all open ones ─────────────┘
  *
- * A batch begins small and doubles with each that went well, up to a limit that the caller moves with the size of the values: what is held in
- * memory are CONCURRENCY batches of values, and the keys of the pages at hand.
+ * A batch begins small and doubles with each that went well, up to a limit that the caller moves with the size of the values; of those that
+ * wait a larger one is divided when it begins. The first batch is alone, and each that ends lets one more begin: how large values are is not
+ * known before. What is held in memory are CONCURRENCY batches of values, and the keys of the pages at hand.
  */
 
 /**
@@ -27,6 +28,7 @@ export class Gatherer<Key> {
   readonly #failures: unknown[] = [];
   #size = FIRST_KEYS;
   #working = 0;
+  #ended = 0;
   #changed: (() => void)[] = [];
 
   /**
@@ -78,11 +80,14 @@ export class Gatherer<Key> {
   }
 
   #next(): void {
-    while (this.#working < CONCURRENCY && this.#failures.length === 0) {
+    while (this.#working < Math.min(CONCURRENCY, 1 + this.#ended) && this.#failures.length === 0) {
       const batch = this.#waiting.shift();
       if (batch === undefined) return;
+      const most = this.#limit();
+      const whole = batch.length <= most;
+      if (!whole) this.#waiting.unshift(batch.slice(most));
       this.#working++;
-      void this.#run(batch);
+      void this.#run(whole ? batch : batch.slice(0, most));
     }
   }
 
@@ -94,6 +99,7 @@ export class Gatherer<Key> {
       this.#failures.push(error);
     }
     this.#working--;
+    this.#ended++;
     this.#next();
     for (const resolve of this.#changed.splice(0)) resolve();
   }

@@ -6,6 +6,7 @@ import type { ClientOptions } from "../../src/client/options.ts";
 import { type OpenSession, openManaged } from "../../src/client/session.ts";
 import { isRingshiftError } from "../../src/errors.ts";
 import { type Admin, openAdmin } from "../../src/migration/admin.ts";
+import type { Progress } from "../../src/migration/progress.ts";
 import { type ClusterOptions, LocalCluster, type MemcachedServer } from "../../src/testing/local-cluster.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 
@@ -139,5 +140,12 @@ export function dieAt(step: string, after = 0): (progress: { readonly step: stri
   let left = after;
   return (progress) => {
     if (progress.step === step && left-- === 0) throw new Died(`died at ${step}`);
+  };
+}
+
+/** The process ends when its copier has moved so many keys. */
+export function dieOnceMoved(keys: number): (progress: Progress) => void {
+  return (progress) => {
+    if (progress.step === "copied" && progress.moved >= keys) throw new Died(`died with ${progress.moved} keys moved`);
   };
 }

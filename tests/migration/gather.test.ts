@@ -39,6 +39,30 @@ test("a limit of one: one key at a time, ten at work", async () => {
   expect(most).toBe(10);
 });
 
+test("the first batch is alone, and what waits is divided by what it has shown", async () => {
+  const batches: (readonly number[])[] = [];
+  const working: number[] = [];
+  let [limit, open] = [500, 0];
+  const gatherer = new Gatherer<number>(
+    () => 0,
+    async (keys) => {
+      batches.push(keys);
+      working.push(++open);
+      await new Promise((resolve) => setImmediate(resolve));
+      open--;
+      limit = 4; // the values are large
+    },
+    () => limit,
+  );
+  await gatherer.add(numbers(200));
+  await gatherer.end();
+  expect(batches.flat().sort((a, b) => a - b)).toStrictEqual(numbers(200));
+  expect(batches[0]).toHaveLength(31);
+  expect(Math.max(...batches.slice(1).map((batch) => batch.length))).toBe(4);
+  expect(working.slice(0, 4)).toStrictEqual([1, 1, 2, 2]);
+  expect(Math.max(...working)).toBe(10);
+});
+
 test("after a failure no batch begins, those at work end, and whoever adds is told", async () => {
   let begun = 0;
   let ended = 0;
