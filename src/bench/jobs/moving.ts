@@ -2,7 +2,7 @@
  * What the copies to compare with start from: the cluster's keys at their old owners, and those of them that move when a server joins, given
  * ready. Both are as the copier has them: the servers hold every key, and the moving ones are taken along the ring, as their sets list them.
  * A copy of keys in the order in which they were stored, from servers that hold nothing else, goes through memory in one sweep: its
- * servers took half of the CPU time a key.
+ * servers took three quarters of the CPU time a key, and it was 1.4 times as fast.
  */
 import { keyHash, Ring } from "../../ring/index.ts";
 import { fillPipelined } from "../clients/pipe.ts";
