@@ -78,7 +78,9 @@ export async function loadMidway(
   void told.then(() => {
     done = true;
   });
-  await lanes(() => !done);
+  const patience = performance.now() + TIMEOUT_MS; // a parent whose copier has failed says nothing
+  await lanes((now) => !done && now < patience);
+  if (!done) throw new Error(`the copier was not done ${TIMEOUT_MS} ms after the keys had moved`);
   const after = await measured(() => forSeconds(task.seconds));
   await bench.close();
   return { after };
