@@ -8,7 +8,7 @@ import { hold } from "../protocol/hold.ts";
 import { Ambiguous, Retry, Unstorable } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import { vouched } from "../protocol/validate.ts";
-import type { Route, View } from "../protocol/view.ts";
+import type { Caller, Route, View } from "../protocol/view.ts";
 import type { NodeRecord } from "../topology/document.ts";
 
 /** After this many attempts that failed by I/O the node counts as down for the operation. */
@@ -36,7 +36,7 @@ export interface OperateOptions {
 
 export type OnNodeDown = "error" | "miss";
 
-export interface Call<T> {
+export interface Call<T> extends Caller {
   /** The key as the caller gave it, for errors. */
   readonly key: string;
   readonly wire: string;
@@ -54,10 +54,6 @@ export interface Call<T> {
   inChange?: boolean | undefined;
   /** Counts as a read of the key's value. */
   counts?: boolean | undefined;
-  /** Something of it may have been sent. */
-  begun?: boolean;
-  /** Its caller has been answered: nothing of it may begin any more. */
-  abandoned?: boolean;
 }
 
 /** A first attempt that is under way already, in the view it was entered under. */
@@ -108,11 +104,10 @@ async function attempts<T>(
       if (dead !== undefined) throw new Retry(declaredDead(dead.name));
       if (moving && call.write && view.document.phase === "F") throw new Retry();
       if (call.write) await vouched(session, route);
-      if (call.abandoned) throw new Retry(); // while it waited: its caller was told that nothing is written
-      call.begun = true;
+      route.caller = call;
       return await call.attempt(route);
     } catch (error) {
-      cause = judge(session, options, call, error);
+      cause = judge(session, options, call, error, effectUnknown);
       effectUnknown ||= error instanceof Ambiguous;
       call.begun = effectUnknown;
     } finally {
@@ -120,26 +115,35 @@ async function attempts<T>(
     }
     session.counters.retries++;
     if (dead === undefined && isIoFailure(cause)) {
-      if (++failures >= MAX_IO_FAILURES || isKnownDown(session, view, call, cause)) throw withKey(cause, call.key);
+      if (++failures >= MAX_IO_FAILURES || isKnownDown(session, view, call, cause)) {
+        throw effectUnknown ? ambiguous(session, call, cause) : withKey(cause, call.key);
+      }
     }
-    if (session.clock.now() > deadline) throw outOfTime(session, call.key, cause);
+    if (session.clock.now() > deadline) {
+      throw effectUnknown ? ambiguous(session, call, cause) : outOfTime(session, call.key, cause);
+    }
     if (dead !== undefined) await Promise.race([view.superseded, session.clock.sleep(DEAD_POLL_MS)]);
     else await beforeNext(session, view, moving, tries);
   }
 }
 
-/** The cause of an attempt that may be begun again; throws what ends the operation. */
-function judge<T>(session: Session, options: OperateOptions, call: Call<T>, error: unknown): unknown {
+/**
+ * The cause of an attempt that may be begun again; throws what ends the operation.
+ * @param effectUnknown of an attempt before it
+ */
+function judge<T>(
+  session: Session,
+  options: OperateOptions,
+  call: Call<T>,
+  error: unknown,
+  effectUnknown: boolean,
+): unknown {
   if (error instanceof Retry) return error.cause;
   if (error instanceof Ambiguous) {
     if (call.repeatable && options.retryAmbiguous) return error.cause;
-    session.counters.ambiguousWrites++;
-    throw new RingshiftError(
-      "AMBIGUOUS_WRITE",
-      `The write of ${JSON.stringify(call.key)} was sent but not confirmed: read the key, or write again.`,
-      { key: call.key, cause: error.cause, node: isRingshiftError(error.cause) ? error.cause.node : undefined },
-    );
+    throw ambiguous(session, call, error.cause);
   }
+  if (effectUnknown && isRingshiftError(error)) throw ambiguous(session, call, error);
   if (error instanceof Unstorable) {
     throw new RingshiftError(
       "SERVER_ERROR",
@@ -151,6 +155,13 @@ function judge<T>(session: Session, options: OperateOptions, call: Call<T>, erro
     );
   }
   throw isRingshiftError(error) ? withKey(error, call.key) : error;
+}
+
+function ambiguous<T>(session: Session, { key }: Call<T>, cause: unknown): RingshiftError {
+  session.counters.ambiguousWrites++;
+  const message = `The write of ${JSON.stringify(key)} was sent but not confirmed: read the key, or write again.`;
+  const node = isRingshiftError(cause) ? cause.node : undefined;
+  return new RingshiftError("AMBIGUOUS_WRITE", message, { key, cause, node });
 }
 
 async function beforeNext(session: Session, view: View, moving: boolean, tries: number): Promise<void> {

@@ -20,6 +20,16 @@ export async function arrive(session: Session, route: Route): Promise<void> {
   if (route.kind === "dual") await pullOne(session, route);
 }
 
+/**
+ * The caller's write goes out now: from here on its time being up leaves its effect unknown. What an attempt waits for before (a pull, Redis) writes
+ * nothing of the caller's. @throws Retry where the caller was told meanwhile that nothing is written
+ */
+export function goesOut({ caller }: Route): void {
+  if (caller === undefined) return;
+  if (caller.abandoned) throw new Retry();
+  caller.begun = true;
+}
+
 /** Sends a write. @param fresh as `tell` has it. @throws Retry, Ambiguous */
 export async function write(
   session: Session,
@@ -28,6 +38,7 @@ export async function write(
   on?: ConnectionRef,
   fresh?: boolean,
 ): Promise<Exchanged> {
+  goesOut(route);
   const exchanged = await tell(session, route.view, route.node, commands, on, fresh);
   await requireAccepted(session, route, exchanged, true);
   return exchanged;

@@ -20,7 +20,7 @@ import {
   PLACEHOLDER_FLAGS,
 } from "../memcached/commands.ts";
 import type { ConnectionRef, Exchanged, Reply } from "../memcached/exchange.ts";
-import { arrive, conditional, expect, type Look, lookAt, lookIn, MAX_ROUNDS, write } from "./attempt.ts";
+import { arrive, conditional, expect, goesOut, type Look, lookAt, lookIn, MAX_ROUNDS, write } from "./attempt.ts";
 import { isHere, type Lease } from "./lease.ts";
 import { Retry } from "./outcome.ts";
 import { removePlaceholder } from "./read.ts";
@@ -153,6 +153,7 @@ async function tellOn(
   on: ConnectionRef,
 ): Promise<Exchanged | undefined> {
   const command = metaSet(route.key, blockOf(item), { flags: item.flags, ttl: item.exptime, cas: token.cas });
+  goesOut(route);
   try {
     return await tell(session, route.view, route.node, [command], on);
   } catch (error) {
@@ -183,6 +184,7 @@ export async function getAndTouch(
 ): Promise<Reply | undefined> {
   await arrive(session, route);
   for (let round = 0; round < MAX_ROUNDS; round++) {
+    goesOut(route);
     const exchanged = await ask(session, route.view, route.node, [metaTouch(route.key, exptime, flags)]);
     await requireAccepted(session, route, exchanged, false);
     const reply = exchanged.replies[0]!;

@@ -4,7 +4,7 @@
  */
 import { MAX_RELATIVE_TTL_S, metaDelete, metaGet, metaTouch, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import type { Command, Reply } from "../memcached/exchange.ts";
-import { arrive, conditional, expect, lookAt, write } from "./attempt.ts";
+import { arrive, conditional, expect, goesOut, lookAt, write } from "./attempt.ts";
 import { Ambiguous, Retry } from "./outcome.ts";
 import { removePlaceholder } from "./read.ts";
 import type { Session } from "./session.ts";
@@ -45,11 +45,13 @@ async function removeMoving(session: Session, route: Route): Promise<boolean> {
 }
 
 /** True when the old owner was without the key; else what was there is gone now. @throws Retry */
-async function clearSource(session: Session, { view, source, key }: Route): Promise<boolean> {
+async function clearSource(session: Session, route: Route): Promise<boolean> {
+  const { view, source, key } = route;
   const looked = await ask(session, view, source!, [metaGet(key, "c")]);
   await requireFence(session, view, source!, looked);
   const { cas } = looked.replies[0]!;
   if (cas === undefined) return true;
+  goesOut(route);
   const killed = await ask(session, view, source!, [metaDelete(key, { cas })], looked.connection);
   await requireFence(session, view, source!, killed);
   return false;

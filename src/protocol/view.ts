@@ -14,6 +14,14 @@ import { nodeRingOf, ringNode } from "./node-ring.ts";
 const MAX_KNOWN_MOVED = 200_000;
 
 /** Where one key's commands go under one view. */
+/** Whose write an attempt is. */
+export interface Caller {
+  /** Something of the write may have been sent. */
+  begun?: boolean;
+  /** The caller has been answered: nothing of the write may begin any more. */
+  abandoned?: boolean;
+}
+
 export interface Route {
   readonly view: View;
   /** The key as it goes over the wire, latin1 text. */
@@ -31,6 +39,8 @@ export interface Route {
   readonly point: number;
   /** A placeholder may stand where the key is: conditional commands look first (rule M). */
   readonly careful: boolean;
+  /** Told when the write goes out (attempt.ts, `goesOut`); undefined where somebody else keeps that account. */
+  caller: Caller | undefined;
 }
 
 export class View {
@@ -111,19 +121,21 @@ export class View {
     const arc = this.diff?.find(hash);
     if (arc === undefined) {
       const careful = this.#givenUp?.has(node.index) ?? false;
-      return { view: this, key, hash, kind: "plain", moving: false, node, source: undefined, point, careful };
+      const caller = undefined;
+      return { view: this, key, hash, kind: "plain", moving: false, node, source: undefined, point, careful, caller };
     }
     return this.#routeInChange(key, hash, node, point, arc);
   }
 
   #routeInChange(key: string, hash: number, owner: NodeRecord, point: number, arc: Arc): Route {
     const { phase } = this.document;
-    const [kind, moving, source] = ["plain", false, undefined] as const;
+    const [kind, moving, source, caller] = ["plain", false, undefined, undefined] as const;
     if (!arc.moves) {
       const listed = phase === "F" ? arc.fromPoint : point;
-      return { view: this, key, hash, kind, moving, node: owner, source, point: listed, careful: false };
+      return { view: this, key, hash, kind, moving, node: owner, source, point: listed, careful: false, caller };
     }
-    if (phase === "S") return { view: this, key, hash, kind, moving, node: owner, source, point, careful: true };
+    if (phase === "S")
+      return { view: this, key, hash, kind, moving, node: owner, source, point, careful: true, caller };
     const old = this.#previous!.get(arc.fromNode)!;
     if (phase === "F") {
       return {
@@ -136,11 +148,12 @@ export class View {
         source: old,
         point: arc.fromPoint,
         careful: false,
+        caller,
       };
     }
     const known = this.#knownMoved.has(key);
     const way = known ? "plain" : "dual";
-    return { view: this, key, hash, kind: way, moving: true, node: owner, source: old, point, careful: true };
+    return { view: this, key, hash, kind: way, moving: true, node: owner, source: old, point, careful: true, caller };
   }
 
   /** The dead node that an operation has to wait for a later document for; undefined for all others. */

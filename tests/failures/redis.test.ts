@@ -35,6 +35,26 @@ test("Redis down for some seconds: reads and writes go on, what was written mean
   expect(await b.wrong()).toEqual([]);
 });
 
+test("Redis stopped in D: a write that waits for it when its time is up was not sent, and says so", async () => {
+  const b = await bench();
+  await b.fill(300);
+  await expect(b.admin.apply(await adding(b), { onProgress: dieAt("copied", 30) })).rejects.toThrow(Died);
+  const hasty = await b.open({ timeoutMs: 300 });
+  const moving = [...b.expected.keys()].filter((key) => hasty.locate(key).movingFrom !== undefined).slice(0, 20);
+  const { redis } = b.cluster;
+  await redis.kill("SIGSTOP");
+  onEnd(() => redis.kill("SIGCONT"));
+  const told = { code: "TIMEOUT", message: expect.stringContaining("nothing was written") };
+  for (const key of moving) await expect(hasty.set(key, "not written")).rejects.toMatchObject(told);
+  await redis.kill("SIGCONT");
+  await until(() =>
+    b.wrong(hasty).then(
+      (wrong) => wrong.length === 0,
+      () => false,
+    ),
+  );
+});
+
 test("whenIndexDown: reject: a write that cannot be indexed is refused, reads and other writes go on", async () => {
   const b = await bench();
   await b.fill(100);
