@@ -11,6 +11,8 @@ export const shared = {
   retry: 0,
   testTimeout: 60_000,
   hookTimeout: 60_000,
+  // what is polled for has happened or will; a second, the default, is short on a busy machine
+  expect: { poll: { timeout: 20_000 } },
 };
 
 export default defineConfig({

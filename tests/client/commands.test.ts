@@ -215,7 +215,7 @@ describe.each(Object.entries(KINDS))("%s", (_, open) => {
 
     test("a fraction is rounded up, and the value is gone when its time is up", async () => {
       await client.set("ttl:short", 1, { ttl: 0.2 });
-      expect(await remaining("ttl:short")).toBeLessThanOrEqual(1);
+      expect((await remaining("ttl:short")) ?? 0).toBeLessThanOrEqual(1); // a second of memcached's may end at once
       for (let i = 0; i < 100 && (await client.get("ttl:short")) !== undefined; i++) {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }

@@ -41,7 +41,7 @@ test.each([
       for (const { code, ms } of await Promise.all(calls.map(timed))) {
         expect(code).toBe("TIMEOUT");
         expect(ms).toBeGreaterThan(timeoutMs - 50);
-        expect(ms).toBeLessThan(timeoutMs + 500);
+        expect(ms).toBeLessThan(timeoutMs + 2_000);
       }
     } finally {
       await server.kill("SIGCONT");

@@ -41,7 +41,7 @@ export function writing(of: () => World): void {
       const key = of().key("text");
       await of().cache.set(key, "short", { ttl: 1 });
       if (of().full)
-        expect((await of().cache.getMeta(key))!.ttl).toBeLessThanOrEqual(1); // the waiting is done once
+        expect((await of().cache.getMeta(key))?.ttl ?? 0).toBeLessThanOrEqual(1); // the waiting is done once; a second of memcached's may end at once
       else while ((await of().cache.get(key)) !== undefined) await new Promise((resolve) => setTimeout(resolve, 50));
       if (!of().full) expect(await of().cache.add(key, "again")).toBe(true);
     });
