@@ -4,25 +4,23 @@
  */
 import { setMaxListeners } from "node:events";
 import { RingshiftError } from "../errors.ts";
-import type { Clock } from "../protocol/clock.ts";
-import type { Call } from "./operate.ts";
+import type { Session } from "../protocol/session.ts";
+import { type Call, type OperateOptions, unansweredCall } from "./operate.ts";
 
 /** After the operation's own deadline, so that its own error, which says more, comes first. */
 const GRACE_MS = 20;
 
-/** Settles as `work`, or rejects when the call's time is up: AMBIGUOUS_WRITE for a write that may have been sent, else TIMEOUT. */
-export function bounded<T>(clock: Clock, timeoutMs: number, call: Call<T>, work: Promise<T>): Promise<T> {
+/** Settles as `work`, or as `giveUp` when the call's time is up. */
+export function bounded<T>(session: Session, options: OperateOptions, call: Call<T>, work: Promise<T>): Promise<T> {
   if (call.startedAt === undefined) return work;
-  const leftMs = call.startedAt + timeoutMs + GRACE_MS - clock.now();
+  const leftMs = call.startedAt + options.timeoutMs + GRACE_MS - session.clock.now();
   return new Promise((resolve, reject) => {
     let settled = false;
-    const giveUp = () => {
-      if (settled) return;
-      call.abandoned = true;
-      reject(late(call));
+    const giveUpNow = () => {
+      if (!settled) giveUp(session, options, call).then(resolve, reject);
     };
     // after a stall of this process the answer may lie in a socket unread: it gets one round of the event loop
-    const timer = setTimeout(() => setImmediate(giveUp), Math.max(0, leftMs));
+    const timer = setTimeout(() => setImmediate(giveUpNow), Math.max(0, leftMs));
     const end = () => {
       settled = true;
       clearTimeout(timer);
@@ -50,15 +48,26 @@ export function abortable<T>(signal: AbortSignal | undefined, call: Call<T>, beg
   });
 }
 
+/**
+ * The call's time is up: nothing more of it begins. Rejects with AMBIGUOUS_WRITE for a write that may have been sent, else with TIMEOUT; a read of a
+ * client that takes a server that does not answer for a miss is answered so.
+ */
+export function giveUp<T>(session: Session, options: OperateOptions, call: Call<T>): Promise<T> {
+  if (call.write && call.begun) session.counters.ambiguousWrites++;
+  const answer = unansweredCall(options, call, late(call));
+  call.abandoned = true;
+  return answer;
+}
+
 /** What a call rejects with whose time is up. */
-export function late<T>(call: Call<T>): RingshiftError {
-  const key = JSON.stringify(call.key);
-  if (call.write && call.begun) {
-    const message = `The write of ${key} is not confirmed and its time is up: read the key, or write again.`;
-    return new RingshiftError("AMBIGUOUS_WRITE", message, { key: call.key });
+export function late<T>({ key, write, begun, node }: Call<T>): RingshiftError {
+  const name = JSON.stringify(key);
+  if (write && begun) {
+    const message = `The write of ${name} is not confirmed and its time is up: read the key, or write again.`;
+    return new RingshiftError("AMBIGUOUS_WRITE", message, { key, node });
   }
-  const effect = call.write ? "; nothing was written" : "";
-  return new RingshiftError("TIMEOUT", `The operation on ${key} did not finish in time${effect}.`, { key: call.key });
+  const effect = write ? "; nothing was written" : "";
+  return new RingshiftError("TIMEOUT", `The operation on ${name} did not finish in time${effect}.`, { key, node });
 }
 
 function aborted<T>(signal: AbortSignal, call: Call<T>, what: string): RingshiftError {

@@ -113,6 +113,7 @@ export class Core {
       inChange: false,
       counts: false,
       begun: false,
+      node: undefined,
       abandoned: false,
     };
   }
@@ -125,7 +126,7 @@ export class Core {
   /** Through the key's lane and the full rules. */
   operate<T>(call: Call<T>): Promise<T> {
     const work = this.lanes.run(call.wire, call.hash, call.write, () => operate(this.session, this.options, call));
-    return bounded(this.session.clock, this.options.timeoutMs, call, work);
+    return bounded(this.session, this.options, call, work);
   }
 
   /** As `operate`, ended by the signal. */

@@ -19,7 +19,7 @@ import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import { fenceStands, requireAccepted, unanswered } from "../protocol/validate.ts";
 import type { Route, View } from "../protocol/view.ts";
 import type { NodeRecord } from "../topology/document.ts";
-import { bounded } from "./bound.ts";
+import { bounded, giveUp } from "./bound.ts";
 import type { Lanes } from "./lanes.ts";
 import { type Begun, type Call, type OperateOptions, operate } from "./operate.ts";
 
@@ -37,6 +37,8 @@ export class DirectWay {
   /** By node index: the record that a link was looked up for, and the link. */
   readonly #nodes: NodeRecord[] = [];
   readonly #links: NodeLink[] = [];
+  /** Looks at what is on its way when the first of it runs out of time. */
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(session: Session, pool: LinkPool, lanes: Lanes, options: OperateOptions) {
     this.#session = session;
@@ -82,6 +84,7 @@ export class DirectWay {
     const { wire, hash, write } = call;
     if (lanes.busy(wire, hash, write)) return this.wait(call, commands, decide, asText);
     const link = this.link(route.node);
+    this.watch();
     session.enter();
     lanes.begin(wire, hash, write);
     const sent = new Sent(this, route, call, commands, decide, asText, false, fresh);
@@ -113,6 +116,7 @@ export class DirectWay {
       const link = this.link(route.node);
       session.enter();
       call.begun = true; // from here on its time being up leaves its effect unknown
+      call.node = route.node.name;
       const sent = new Sent(this, route, call, commands, decide, asText, true, fresh);
       const answered = promiseOf(sent);
       link.enqueue(sent);
@@ -124,6 +128,38 @@ export class DirectWay {
   /** Sends what has entered its route's view and holds its key. @throws RingshiftError CLOSED, NODE_ADDRESS */
   enqueue<T>(sent: Sent<T>): void {
     this.link(sent.route.node).enqueue(sent);
+    this.watch();
+  }
+
+  /**
+   * Something is sent: whoever is not answered in `timeoutMs` is told so, also where it waits behind much else, or its server may take longer for an
+   * answer. One timer for all. It looks through what is on its way when the first of that runs out of time, which is next to nothing a call.
+   */
+  watch(): void {
+    this.#timer ??= this.#lookIn(this.#options.timeoutMs);
+  }
+
+  #lookIn(ms: number): NodeJS.Timeout {
+    // after a stall of this process answers may lie in sockets unread: they get one round of the event loop
+    const timer = setTimeout(() => setImmediate(() => this.#look()), ms);
+    timer.unref(); // sockets keep the process
+    return timer;
+  }
+
+  #look(): void {
+    const now = this.#session.clock.now();
+    const next = this.#pool.expire(now);
+    this.#timer = next === Number.POSITIVE_INFINITY ? undefined : this.#lookIn(Math.max(1, Math.ceil(next - now)));
+  }
+
+  /** Monotonic ms at which a call that began then is out of time. */
+  endOf(startedAt: number): number {
+    return startedAt + this.#options.timeoutMs;
+  }
+
+  /** The call's time is up. */
+  giveUp<T>(call: Call<T>): Promise<T> {
+    return giveUp(this.#session, this.#options, call);
   }
 
   /** The call is answered. */
@@ -172,7 +208,7 @@ export class DirectWay {
   }
 
   #bounded<T>(call: Call<T>, work: Promise<T>): Promise<T> {
-    return bounded(this.#session.clock, this.#options.timeoutMs, call, work);
+    return bounded(this.#session, this.#options, call, work);
   }
 
   /** The attempt, from its replies on. */
@@ -182,6 +218,7 @@ export class DirectWay {
     result: Exchanged | undefined,
   ): Promise<T> {
     call.begun = failure === undefined || failure.sent; // an answer that does not count yet leaves its effect unknown
+    call.node = route.node.name;
     if (failure !== undefined) {
       if (failure.sent && call.write) this.#session.linger(route.view, HOLD_OFF_MS); // a late read does nothing
       throw unanswered(failure, call.write);
@@ -243,19 +280,35 @@ export class Sent<T> implements Pending, Decidable<T> {
   }
 
   mayFlush(): boolean {
-    const { way, fresh, route } = this;
-    return way.gateOpen(route.view) && (!fresh || way.isShown(route.view));
+    const { way, call, fresh, route } = this;
+    return !call.abandoned && way.gateOpen(route.view) && (!fresh || way.isShown(route.view));
+  }
+
+  expire(nowMs: number, sent: boolean): number {
+    const { way, call, inLane, route } = this;
+    if (inLane || call.abandoned) return Number.POSITIVE_INFINITY;
+    const end = way.endOf(call.startedAt!);
+    if (end > nowMs) return end;
+    call.begun = sent;
+    call.node = route.node.name;
+    way.giveUp(call).then(this.resolve, this.reject);
+    return Number.POSITIVE_INFINITY;
   }
 
   settle(failure: ExchangeError | undefined, result: Exchanged | undefined): void {
     const { way, call, route } = this;
+    if (failure === undefined && call.abandoned) {
+      way.ended(call, route.view, this.inLane);
+      this.resolve(undefined as T); // whoever called has been answered
+      return;
+    }
     if (failure === undefined && way.stands(route, result!)) {
       let answer: T | typeof UNDECIDED;
       try {
         answer = this.decide(result!.replies, route, call);
       } catch (error) {
         if (error instanceof Ambiguous) {
-          this.resolve(way.operate(this, failure, result)); // it ends there as any write of unknown effect
+          this.#goOn(failure, result); // it ends there as any write of unknown effect
           return;
         }
         way.ended(call, route.view, this.inLane);
@@ -268,9 +321,17 @@ export class Sent<T> implements Pending, Decidable<T> {
         return;
       }
     }
-    this.resolve(way.operate(this, failure, result));
+    this.#goOn(failure, result);
+  }
+
+  #goOn(failure: ExchangeError | undefined, result: Exchanged | undefined): void {
+    const answer = this.way.operate(this, failure, result);
+    if (this.call.abandoned) answer.catch(ignore); // whoever called may have been answered already, and is deaf to this
+    this.resolve(answer);
   }
 }
+
+function ignore(): void {}
 
 let waiting: Sent<unknown>;
 

@@ -127,6 +127,8 @@ class Part<T> implements Pending {
   readonly #places: number[] = [];
   readonly #routes: Route[] = [];
   bytes = 0;
+  /** Its caller's time was up: he has been answered for all of its keys. */
+  #expired = false;
 
   /** @param first a route to its server. @throws RingshiftError CLOSED, NODE_ADDRESS */
   constructor(all: Gathering<T>, first: Route) {
@@ -147,14 +149,36 @@ class Part<T> implements Pending {
     this.bytes = bytesOf(this.commands);
     this.#view.inFlight++; // given back by `settle`
     this.#link.enqueue(this);
+    this.#all.core.direct.watch();
   }
 
   mayFlush(): boolean {
-    return this.#all.core.direct.gateOpen(this.#view);
+    return !this.#expired && this.#all.core.direct.gateOpen(this.#view);
+  }
+
+  expire(nowMs: number): number {
+    const all = this.#all;
+    const end = all.core.direct.endOf(all.startedAt);
+    if (this.#expired) return Number.POSITIVE_INFINITY;
+    if (end > nowMs) return end;
+    this.#expired = true;
+    for (let i = 0; i < this.#places.length; i++) {
+      const place = this.#places[i]!;
+      const { key, node } = this.#routes[i]!;
+      const call = all.reader.call<T>(all.keys[place]!, all.strict, key);
+      call.node = node.name;
+      all.follow(place, all.core.direct.giveUp(call));
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   settle(failure: ExchangeError | undefined, result: Exchanged | undefined): void {
     const { core } = this.#all;
+    if (this.#expired) {
+      for (const { key, hash } of this.#routes) core.lanes.end(key, hash);
+      core.session.leave(this.#view);
+      return;
+    }
     const stands = failure === undefined && core.direct.stands(this.#routes[0]!, result!);
     for (let i = 0; i < this.#places.length; i++) {
       if (!stands || !this.#decide(i, result!.replies[i]!)) this.#carryOn(i, failure, result);

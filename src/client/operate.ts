@@ -69,15 +69,28 @@ export async function operate<T>(
   call: Call<T>,
   begun?: Begun<T>,
 ): Promise<T> {
+  const earlier: Earlier = { effectUnknown: false };
   try {
-    return await attempts(session, options, call, begun);
+    return await attempts(session, options, call, begun, earlier);
   } catch (error) {
-    if (!isRingshiftError(error) || !UNANSWERED.has(error.code) || error.node === undefined) throw error;
-    if (call.write) await options.onLostWrite?.(error.node, call.wire);
-    if (call.write || options.onNodeDown !== "miss" || call.strict) throw error;
-    if (call.counts && !call.abandoned) options.onAway?.(call.key);
-    return undefined as T;
+    const unknown = earlier.effectUnknown && isRingshiftError(error) && error.code !== "AMBIGUOUS_WRITE";
+    return unansweredCall(options, call, unknown ? ambiguous(session, call, error) : error);
   }
+}
+
+/** What becomes of a call that ends with an error: an answer, where its server did not give one and the client was told what to take for it. */
+export async function unansweredCall<T>(options: OperateOptions, call: Call<T>, error: unknown): Promise<T> {
+  if (!isRingshiftError(error) || !UNANSWERED.has(error.code) || error.node === undefined) throw error;
+  if (call.write) await options.onLostWrite?.(error.node, call.wire);
+  if (call.write || options.onNodeDown !== "miss" || call.strict) throw error;
+  if (call.counts && !call.abandoned) options.onAway?.(call.key);
+  return undefined as T;
+}
+
+/** Of attempts that have been begun again. */
+interface Earlier {
+  /** One of them may have taken effect. */
+  effectUnknown: boolean;
 }
 
 async function attempts<T>(
@@ -85,10 +98,10 @@ async function attempts<T>(
   options: OperateOptions,
   call: Call<T>,
   begun: Begun<T> | undefined,
+  earlier: Earlier,
 ): Promise<T> {
   const deadline = (call.startedAt ?? session.clock.now()) + options.timeoutMs;
   let failures = 0;
-  let effectUnknown = false; // of an attempt that was ambiguous
   for (let tries = 0; ; tries++) {
     const first = tries === 0 ? begun : undefined;
     if (call.abandoned && first === undefined) throw outOfTime(session, call.key, undefined);
@@ -105,45 +118,37 @@ async function attempts<T>(
       if (moving && call.write && view.document.phase === "F") throw new Retry();
       if (call.write) await vouched(session, route);
       route.caller = call;
+      if (!call.write) call.node = route.node.name; // of a write: when it goes out
       return await call.attempt(route);
     } catch (error) {
-      cause = judge(session, options, call, error, effectUnknown);
-      effectUnknown ||= error instanceof Ambiguous;
-      call.begun = effectUnknown;
+      cause = judge(session, options, call, error);
+      earlier.effectUnknown ||= error instanceof Ambiguous || hasActed(call, error);
+      call.begun = earlier.effectUnknown;
     } finally {
       session.leave(view);
     }
     session.counters.retries++;
     if (dead === undefined && isIoFailure(cause)) {
-      if (++failures >= MAX_IO_FAILURES || isKnownDown(session, view, call, cause)) {
-        throw effectUnknown ? ambiguous(session, call, cause) : withKey(cause, call.key);
-      }
+      if (++failures >= MAX_IO_FAILURES || isKnownDown(session, view, call, cause)) throw withKey(cause, call.key);
     }
-    if (session.clock.now() > deadline) {
-      throw effectUnknown ? ambiguous(session, call, cause) : outOfTime(session, call.key, cause);
-    }
+    if (session.clock.now() > deadline) throw outOfTime(session, call.key, cause);
     if (dead !== undefined) await Promise.race([view.superseded, session.clock.sleep(DEAD_POLL_MS)]);
     else await beforeNext(session, view, moving, tries);
   }
 }
 
-/**
- * The cause of an attempt that may be begun again; throws what ends the operation.
- * @param effectUnknown of an attempt before it
- */
-function judge<T>(
-  session: Session,
-  options: OperateOptions,
-  call: Call<T>,
-  error: unknown,
-  effectUnknown: boolean,
-): unknown {
+/** The caller's own step went out and was not answered, one that may be repeated. */
+function hasActed<T>({ write, begun }: Call<T>, error: unknown): boolean {
+  return write && begun === true && error instanceof Retry && error.acted;
+}
+
+/** The cause of an attempt that may be begun again; throws what ends the operation. */
+function judge<T>(session: Session, options: OperateOptions, call: Call<T>, error: unknown): unknown {
   if (error instanceof Retry) return error.cause;
   if (error instanceof Ambiguous) {
     if (call.repeatable && options.retryAmbiguous) return error.cause;
     throw ambiguous(session, call, error.cause);
   }
-  if (effectUnknown && isRingshiftError(error)) throw ambiguous(session, call, error);
   if (error instanceof Unstorable) {
     throw new RingshiftError(
       "SERVER_ERROR",
@@ -157,8 +162,8 @@ function judge<T>(
   throw isRingshiftError(error) ? withKey(error, call.key) : error;
 }
 
-function ambiguous<T>(session: Session, { key }: Call<T>, cause: unknown): RingshiftError {
-  session.counters.ambiguousWrites++;
+function ambiguous<T>(session: Session, { key, abandoned }: Call<T>, cause: unknown): RingshiftError {
+  if (!abandoned) session.counters.ambiguousWrites++;
   const message = `The write of ${JSON.stringify(key)} was sent but not confirmed: read the key, or write again.`;
   const node = isRingshiftError(cause) ? cause.node : undefined;
   return new RingshiftError("AMBIGUOUS_WRITE", message, { key, cause, node });

@@ -38,6 +38,11 @@ export class Fifo<T> {
     return item;
   }
 
+  /** Oldest first. The queue must not change meanwhile. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let at = this.#head; at < this.#items.length; at++) yield this.#items[at]!;
+  }
+
   /** Takes everything out, oldest first. */
   drain(): T[] {
     const items = this.#items.slice(this.#head) as T[];

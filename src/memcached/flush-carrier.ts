@@ -14,7 +14,7 @@ import { type Address, formatAddress } from "./address.ts";
 import type { Command, ConnectionRef, FenceReading, Reply } from "./exchange.ts";
 import { readFence } from "./fence.ts";
 import { Fifo } from "./fifo.ts";
-import { type Flush, failAll, NO_REPLIES, settleSafely, takeReply } from "./flush.ts";
+import { expireAll, type Flush, failAll, NO_REPLIES, settleSafely, takeReply } from "./flush.ts";
 import type { Carrier } from "./link-options.ts";
 import { ExchangeError } from "./transport.ts";
 
@@ -104,6 +104,13 @@ export abstract class FlushCarrier implements Carrier {
     if (lost.length === 0) return;
     const failure = new ExchangeError(error, true);
     for (const flush of lost) failAll(flush.items, failure);
+  }
+
+  /** Has every exchange in flight look at its caller's time. @returns the earliest end of it, in monotonic ms; Infinity: none */
+  expire(nowMs: number): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { items } of this.#flushes) earliest = Math.min(earliest, expireAll(items, nowMs, true));
+    return earliest;
   }
 
   /** Neither closed nor closing. */

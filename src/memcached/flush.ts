@@ -28,6 +28,19 @@ export interface Pending {
   replies: Reply[];
   /** Values with these client flags are wanted as text. Undefined: none. */
   readonly asText: ((flags: number) => boolean) | undefined;
+  /**
+   * Looks at its caller's time, and answers him if it is up; `settle` is called all the same, when it is. Absent: somebody else keeps it.
+   * @param sent it was handed to a socket
+   * @returns monotonic ms at which that time is up, Infinity once he is answered
+   */
+  readonly expire?: (nowMs: number, sent: boolean) => number;
+}
+
+/** As each of them does. @returns the earliest that any of them names */
+export function expireAll(items: Iterable<Pending>, nowMs: number, sent: boolean): number {
+  let earliest = Number.POSITIVE_INFINITY;
+  for (const item of items) if (item.expire !== undefined) earliest = Math.min(earliest, item.expire(nowMs, sent));
+  return earliest;
 }
 
 export interface Flush {

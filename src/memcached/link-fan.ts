@@ -58,6 +58,10 @@ export class LinkFan implements NodeLink {
     for (const link of this.#links) link.retry();
   }
 
+  expire(nowMs: number): number {
+    return Math.min(...this.#links.map((link) => link.expire(nowMs)));
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#links.map((link) => link.close()));
   }

@@ -41,6 +41,8 @@ export interface Carrier {
   /** What is written between the two may go together. */
   cork?(): void;
   uncork?(): void;
+  /** As a link does, for what is in flight. */
+  expire(nowMs: number): number;
   /** Takes no further flush, and closes when the ones in flight are answered or have timed out. */
   finish(error: RingshiftError): void;
   /** Closes now; what is in flight fails with `error`, as sent. */
@@ -61,6 +63,8 @@ export interface NodeLink {
   exchange(commands: readonly Command[], on?: ConnectionRef, mayFlush?: () => boolean): Promise<Exchanged>;
   suspect(): void;
   retry(): void;
+  /** Has everything that waits or is in flight look at its caller's time. @returns the earliest end of it, in monotonic ms; Infinity: none */
+  expire(nowMs: number): number;
   close(): Promise<void>;
 }
 

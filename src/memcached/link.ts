@@ -23,6 +23,7 @@ import type { Command, ConnectionRef, Exchanged } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
 import {
   commandsFor,
+  expireAll,
   failAll,
   mayGo,
   newFlush,
@@ -159,6 +160,12 @@ export class Link implements NodeLink {
   /** `submit` as a promise. @throws ExchangeError */
   exchange(commands: readonly Command[], on?: ConnectionRef, mayFlush?: () => boolean): Promise<Exchanged> {
     return settled((settle) => this.submit(commands, on, settle, mayFlush));
+  }
+
+  expire(nowMs: number): number {
+    const waiting = expireAll(this.#queue, nowMs, false);
+    const connection = "connection" in this.#state ? this.#state.connection : undefined;
+    return Math.min(waiting, connection?.expire(nowMs) ?? Number.POSITIVE_INFINITY);
   }
 
   /** What is queued fails CLOSED, what is in flight is answered or times out; resolves when the socket is gone. */

@@ -56,6 +56,10 @@ export class MetaBeside implements NodeLink {
     this.#meta.retry();
   }
 
+  expire(nowMs: number): number {
+    return Math.min(this.#main.expire(nowMs), this.#meta.expire(nowMs));
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#main.close(), this.#meta.close()]);
   }

@@ -116,6 +116,13 @@ export class LinkPool implements Transport {
     return states;
   }
 
+  /** As a link does. */
+  expire(nowMs: number): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { link } of this.#entries.values()) earliest = Math.min(earliest, link.expire(nowMs));
+    return earliest;
+  }
+
   /**
    * Closes the links of servers that are not among `nodes`, after a grace in which operations of an older epoch may end. A server that is
    * named again within its grace keeps its link, which tries at once to connect if it was backing off: to be named is news of the server.

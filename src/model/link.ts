@@ -26,6 +26,7 @@ interface Pending {
   readonly mayFlush: (() => boolean) | undefined;
   readonly replies: Reply[];
   readonly submittedAt: number;
+  readonly expire: QueueEntry["expire"];
 }
 
 interface Flush {
@@ -72,7 +73,13 @@ export class SimLink {
     this.#tail = metaGet(parts.fenceKey, "v");
   }
 
-  submit(commands: readonly Command[], ref: ConnectionRef | undefined, settle: Settle, mayFlush?: () => boolean): void {
+  submit(
+    commands: readonly Command[],
+    ref: ConnectionRef | undefined,
+    settle: Settle,
+    mayFlush?: () => boolean,
+    expire?: QueueEntry["expire"],
+  ): void {
     const { scheduler, owner, tamper, anyConnection, submitted } = this.#parts;
     const on = anyConnection ? undefined : ref;
     const gone = on !== undefined && this.#connection?.ref.id !== on.id;
@@ -84,7 +91,8 @@ export class SimLink {
     const other = tamper?.(this.#node, commands);
     const back: Settle = other ? (failure, result) => settle(failure, result && other.back(result)) : settle;
     const submittedAt = scheduler.now;
-    this.#queue.push({ commands: other?.commands ?? commands, on, settle: back, mayFlush, replies: [], submittedAt });
+    const sent = other?.commands ?? commands;
+    this.#queue.push({ commands: sent, on, settle: back, mayFlush, replies: [], submittedAt, expire });
     submitted(commands);
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -94,7 +102,16 @@ export class SimLink {
   /** As `submit`. */
   enqueue(item: QueueEntry): void {
     const mayFlush = item.mayFlush && (() => item.mayFlush!());
-    this.submit(item.commands, item.on, (failure, result) => item.settle(failure, result), mayFlush);
+    const expire = item.expire && ((nowMs: number, sent: boolean) => item.expire!(nowMs, sent));
+    this.submit(item.commands, item.on, (failure, result) => item.settle(failure, result), mayFlush, expire);
+  }
+
+  expire(nowMs: number): number {
+    const ends = this.#queue.map((item) => item.expire?.(nowMs, false));
+    for (const { items } of this.#connection?.flushes ?? []) {
+      for (const item of items) ends.push(item.expire?.(nowMs, true));
+    }
+    return Math.min(...ends.map((end) => end ?? Number.POSITIVE_INFINITY));
   }
 
   cut(): boolean {

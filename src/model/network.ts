@@ -65,6 +65,10 @@ export class SimTransport implements Transport {
     return link;
   }
 
+  expire(nowMs: number): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...[...this.#links.values()].map((link) => link.expire(nowMs)));
+  }
+
   exchange(
     node: Endpoint,
     commands: readonly Command[],

@@ -24,10 +24,11 @@ export async function arrive(session: Session, route: Route): Promise<void> {
  * The caller's write goes out now: from here on its time being up leaves its effect unknown. What an attempt waits for before (a pull, Redis) writes
  * nothing of the caller's. @throws Retry where the caller was told meanwhile that nothing is written
  */
-export function goesOut({ caller }: Route): void {
+export function goesOut({ caller, node }: Route): void {
   if (caller === undefined) return;
   if (caller.abandoned) throw new Retry();
   caller.begun = true;
+  caller.node = node.name;
 }
 
 /** Sends a write. @param fresh as `tell` has it. @throws Retry, Ambiguous */

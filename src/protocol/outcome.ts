@@ -2,12 +2,12 @@
 
 /** Nothing of the caller's write is in flight or has run: the operation may begin again under a newer view. */
 export class Retry extends Error {
-  /** The document has to be read again first. */
-  readonly refresh: boolean;
+  /** A step that may be repeated was sent and not answered: where it was the caller's own (a touch), it may have taken effect. */
+  readonly acted: boolean;
 
-  constructor(cause?: unknown, refresh = true) {
+  constructor(cause?: unknown, acted = false) {
     super("begin again", { cause });
-    this.refresh = refresh;
+    this.acted = acted;
   }
 }
 

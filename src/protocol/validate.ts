@@ -60,8 +60,9 @@ async function send(
     return await session.transport.exchange(node, commands, on, mayFlush);
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error;
-    if (error.sent && (write || commands.some(acts))) session.linger(view, HOLD_OFF_MS);
-    throw unanswered(error, write);
+    const acted = error.sent && (write || commands.some(acts));
+    if (acted) session.linger(view, HOLD_OFF_MS);
+    throw unanswered(error, write, acted);
   }
 }
 
@@ -74,10 +75,10 @@ function acts({ line }: Command): boolean {
  * What an exchange without replies means for its attempt. A gate that was shut (rule T) is no failure of the server, so it is no cause.
  * Whoever sent something that acts, and cannot know whether it still arrives, lets its epoch `linger` for the hold-off.
  */
-export function unanswered(failure: ExchangeError, write: boolean): Retry | Ambiguous | RingshiftError {
+export function unanswered(failure: ExchangeError, write: boolean, acted = false): Retry | Ambiguous | RingshiftError {
   if (failure.gate) return new Retry();
   if (failure.error.code === "NOT_SUPPORTED") return failure.error; // by the connection, on whatever attempt
-  return failure.sent && write ? new Ambiguous(failure.error) : new Retry(failure.error);
+  return failure.sent && write ? new Ambiguous(failure.error) : new Retry(failure.error, acted);
 }
 
 /**

@@ -14,10 +14,12 @@ import { nodeRingOf, ringNode } from "./node-ring.ts";
 const MAX_KNOWN_MOVED = 200_000;
 
 /** Where one key's commands go under one view. */
-/** Whose write an attempt is. */
+/** Whose attempt it is. */
 export interface Caller {
   /** Something of the write may have been sent. */
   begun?: boolean;
+  /** Name of the server that it went to, or that is read from. */
+  node?: string | undefined;
   /** The caller has been answered: nothing of the write may begin any more. */
   abandoned?: boolean;
 }

@@ -1,0 +1,112 @@
+/** `timeoutMs` ends every call, whatever its server may take for an answer and however much waits before it. */
+import { expect, onTestFinished, test } from "vitest";
+import { type Client, type ClientOptions, createClient, type RingshiftError } from "../../src/index.ts";
+import { answerEmpty, type Script, ScriptedServer } from "../../src/testing/scripted-server.ts";
+import { useBench } from "../support/bench.ts";
+
+const bench = useBench({ memcached: 1 });
+/** Longer than any test here may take. */
+const PATIENCE_MS = 600_000;
+
+/** A client of a server whose answers it would wait for all day. */
+async function start(script: Script, options: Partial<ClientOptions> = {}) {
+  const server = await ScriptedServer.listen(script);
+  const client = await createClient({
+    servers: [server.address],
+    timeoutMs: 300,
+    ioTimeoutMs: PATIENCE_MS,
+    ...options,
+  });
+  onTestFinished(async () => {
+    await server.close(); // breaks the connections: `quit` waits for what is in flight
+    await client.quit();
+  });
+  return { client, server };
+}
+
+/** Answers nothing about the test's keys. */
+const hang: Script = (request) => (/ k2? /.test(`${request.line} `) ? [{ hang: true }] : answerEmpty(request));
+
+const CALLS: readonly [string, string, (client: Client) => Promise<unknown>][] = [
+  ["get", "TIMEOUT", (client) => client.get("k")],
+  ["gets", "TIMEOUT", (client) => client.gets("k")],
+  ["getMulti", "TIMEOUT", (client) => client.getMulti(["k", "k2"])],
+  ["set", "AMBIGUOUS_WRITE", (client) => client.set("k", 1)],
+  ["delete", "AMBIGUOUS_WRITE", (client) => client.delete("k")],
+  ["incr", "AMBIGUOUS_WRITE", (client) => client.incr("k")],
+  ["add", "AMBIGUOUS_WRITE", (client) => client.add("k", 1)],
+  ["touch", "AMBIGUOUS_WRITE", (client) => client.touch("k", 60)],
+];
+
+test.each(CALLS)("%s of a server that does not answer ends with %s", async (_, code, run) => {
+  const { client, server } = await start(hang);
+  const error = await run(client).then(
+    () => undefined,
+    (error: RingshiftError) => error,
+  );
+  expect(error).toMatchObject({ code, key: "k", node: server.address });
+  expect(client.metrics().ambiguousWrites).toBe(code === "TIMEOUT" ? 0 : 1);
+});
+
+test("what waits behind too much for its server is not sent when its time is up, and says so", async () => {
+  const script: Script = (request) => (request.line.startsWith("ms ") ? [{ stopReading: true }] : answerEmpty(request));
+  const { client } = await start(script, { timeoutMs: 1_000 });
+  const [value, count] = ["x".repeat(1_000), 20_000]; // more than sockets hold
+  const outcomes = await Promise.allSettled(Array.from({ length: count }, (_, i) => client.set(`k${i}`, value)));
+  const errors = outcomes.map((outcome) => (outcome.status === "rejected" ? outcome.reason : expect.unreachable()));
+  const unsent = errors.filter(({ code }) => code === "TIMEOUT");
+  expect(unsent.length).toBeGreaterThan(0);
+  expect(errors.filter(({ code }) => code === "AMBIGUOUS_WRITE")).toHaveLength(count - unsent.length);
+  expect(client.metrics().ambiguousWrites).toBe(count - unsent.length);
+  expect(unsent.every(({ message }) => message.includes("nothing was written"))).toBe(true);
+});
+
+test("with onNodeDown: miss, a read whose time is up is a miss, counted once", async () => {
+  const { client } = await start(hang, { onNodeDown: "miss" });
+  expect(await client.get("k")).toBeUndefined();
+  expect(await client.gets("k")).toBeUndefined();
+  expect(await client.getMulti(["k", "k2"])).toEqual(new Map());
+  expect(client.metrics()).toMatchObject({ hits: 0, misses: 4 });
+});
+
+test("nothing of a call that was aborted is sent", async () => {
+  const client = await createClient({ servers: bench.local.servers, unmanaged: true });
+  onTestFinished(() => client.quit());
+  await client.set("aborted", Buffer.from("before"));
+  const [data, controller] = [Buffer.from("secret"), new AbortController()];
+  const call = client.set("aborted", data, { signal: controller.signal });
+  controller.abort();
+  await expect(call).rejects.toMatchObject({ code: "ABORTED" });
+  data.fill("x");
+  expect(await client.get("aborted")).toEqual(Buffer.from("before"));
+});
+
+test("a touch that was sent and not answered is of unknown effect", async () => {
+  let touched = 0;
+  const { client } = await start(
+    (request) => {
+      if (!request.line.startsWith("mg k T")) return answerEmpty(request);
+      touched++;
+      return [{ reset: true }];
+    },
+    { timeoutMs: 5_000, ioTimeoutMs: 1_000 },
+  );
+  await expect(client.touch("k", 60)).rejects.toMatchObject({ code: "AMBIGUOUS_WRITE", key: "k" });
+  expect(touched).toBe(2);
+});
+
+test("onRejoin: repair: the key of a write whose time is up is on the list of its server", async () => {
+  const cluster = bench.cluster(1);
+  const client = await cluster.client({ onRejoin: "repair", timeoutMs: 400, ioTimeoutMs: PATIENCE_MS });
+  await client.set("lost", 1);
+  const server = bench.local.memcached[0]!;
+  await server.kill("SIGSTOP");
+  try {
+    await expect(client.set("lost", 2)).rejects.toMatchObject({ code: "AMBIGUOUS_WRITE" });
+    const lists = await bench.redis.keys("*dirty*");
+    const listed = await Promise.all(lists.map((list) => bench.redis.zrange(list, "0", "-1")));
+    expect(listed.flat().filter((member) => member.endsWith("lost"))).toHaveLength(1);
+  } finally {
+    await server.kill("SIGCONT");
+  }
+});
