@@ -1,7 +1,7 @@
 /** Bytes that are no request, or that Hono's adapter refuses: answered as every other failure of the data port, and no server asked. */
 import { once } from "node:events";
 import { connect } from "node:net";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { malformedAnswer } from "../../src/gateway/data/app.ts";
 import { type Listening, listen } from "../../src/gateway/http/listen.ts";
 import { useDataPort } from "./support.ts";
@@ -66,6 +66,73 @@ test.each([
 test("an unknown expectation is a 417", async () => {
   const answer = await exchange(`${post("Expect: tea", "Content-Length: 11")}{"value":1}`);
   expect(answer).toMatch(/^HTTP\/1\.1 417 [\s\S]*x-cacheserver-count: 3\r\n[\s\S]*MALFORMED_REQUEST/);
+});
+
+describe("behind a request whose answer is pending", () => {
+  const statuses = (answer: string) =>
+    Array.from(answer.matchAll(/HTTP\/1\.1 (\d{3}) /g), ([, status]) => Number(status));
+  const put = (length: number) =>
+    ["PUT /short HTTP/1.1", HOST, "Content-Type: text/plain", `Content-Length: ${length}`, "", ""].join("\r\n");
+
+  test("the rest of a body longer than its Content-Length gets no answer, and the connection ends after the request's own", async () => {
+    counted.length = 0;
+    const text = "grüße, längerer Text"; // 20 characters
+    const answer = await exchange(put(20) + Buffer.from(text).toString("latin1"));
+    expect(statuses(answer)).toEqual([201]);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+    expect(counted).toEqual([]);
+    const stored = await port.cache.client.get("short");
+    expect(stored).toBe(Buffer.from(text).subarray(0, 20).toString());
+  });
+
+  test("and what comes while the answer is being made changes nothing", async () => {
+    let answered: (() => void) | undefined;
+    const slow = await listen(
+      () =>
+        new Promise((resolve) => {
+          answered = () => resolve(new Response("made"));
+        }),
+      { host: "127.0.0.1", port: 0, name: "data" },
+    );
+    const socket = connect(slow.port, "127.0.0.1");
+    let answer = "";
+    socket.on("data", (chunk) => {
+      answer += chunk;
+    });
+    socket.write(`${put(1)}xyz`);
+    await expect.poll(() => answered).toBeDefined();
+    for (let i = 0; i < 20; i++) {
+      socket.write("garbage");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(answer).toBe("");
+    answered?.();
+    await once(socket, "close");
+    expect(statuses(answer)).toEqual([200]);
+    expect(answer).toMatch(/made$/);
+    await slow.close(0);
+  });
+
+  test("a request that breaks off in its body has its 400 after the answers before it", async () => {
+    const broken = ["PUT /broken HTTP/1.1", HOST, "Transfer-Encoding: chunked", "", "no length", "", ""].join("\r\n");
+    const answer = await exchange(`GET /never-stored HTTP/1.1\r\n${HOST}\r\n\r\n${broken}`);
+    expect(statuses(answer)).toEqual([404, 400]);
+    expect(answer).toContain("MALFORMED_REQUEST");
+    expect(await port.cache.client.get("broken")).toBeUndefined();
+  });
+
+  test("one that has its answer already: the bytes behind it are a request of their own", async () => {
+    const socket = connect(listening.port, "127.0.0.1");
+    let answer = "";
+    socket.on("data", (chunk) => {
+      answer += chunk;
+    });
+    socket.write(`${put(1)}x`);
+    await expect.poll(() => statuses(answer)).toEqual([201]);
+    socket.end("yz\r\n\r\n");
+    await once(socket, "close");
+    expect(statuses(answer)).toEqual([201, 400]);
+  });
 });
 
 test("HTTP/1.0 needs no Host", async () => {

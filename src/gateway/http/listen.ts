@@ -88,7 +88,7 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
   server.on("timeout", (socket) => {
     if (socket.writableLength > 0 || (last.get(socket)?.writableFinished ?? true)) socket.destroy();
   });
-  answerMalformed(server, toAnswer);
+  answerMalformed(server, toAnswer, (socket) => last.get(socket));
   server.listen(port, host);
   try {
     await once(server, "listening");
