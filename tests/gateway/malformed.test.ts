@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { malformedAnswer } from "../../src/gateway/data/app.ts";
+import { createDirectReads } from "../../src/gateway/data/direct-read.ts";
 import { type Listening, listen } from "../../src/gateway/http/listen.ts";
 import { useDataPort } from "./support.ts";
 
@@ -12,7 +13,8 @@ let listening: Listening;
 
 beforeAll(async () => {
   const malformed = malformedAnswer({ ...port.options, onAnswer: (_, status) => counted.push(status) });
-  listening = await listen(port.handler, { host: "127.0.0.1", port: 0, name: "data", malformed });
+  const direct = createDirectReads(port.options);
+  listening = await listen(port.handler, { host: "127.0.0.1", port: 0, name: "data", direct, malformed });
 });
 afterAll(() => listening?.close(0));
 
@@ -44,6 +46,8 @@ test.each([
   ["a header of 20,000 bytes", get("/a", HOST, `X-Long: ${"x".repeat(20_000)}`)],
   ["a NUL in a header", get("/a", HOST, "X-Nul: a\0b")],
   ["no Host", get("/a", "Accept: */*")],
+  ["two Hosts", get("/a", HOST, "hOsT: elsewhere.test")],
+  ["the same Host twice", get("/a", HOST, HOST)],
   ["a bad Host", get("/a", "Host: a b")],
   ["an unknown method", get("/a").replace("GET", "FOO")],
   ["a handshake of TLS", "\x16\x03\x01\x02\0\x01\0\r\n\r\n"],

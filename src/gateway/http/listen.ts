@@ -63,10 +63,12 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
     errorHandler: (error) => responseOf(toAnswer(toProblem(error))),
   });
   const handle = pipelined((incoming, outgoing) => {
-    if (direct?.(incoming, outgoing)) return;
-    if (incoming.headers.host === undefined && incoming.httpVersionMinor > 0) {
+    const hosts = hostHeaders(incoming.rawHeaders);
+    if (hosts > 1) {
+      writeAnswer(outgoing, toAnswer(malformed("The request has more than one Host header.")));
+    } else if (hosts === 0 && incoming.httpVersionMinor > 0) {
       writeAnswer(outgoing, toAnswer(malformed("HTTP/1.1 requires a Host header.")));
-    } else {
+    } else if (!direct?.(incoming, outgoing)) {
       void general(incoming, outgoing);
     }
   });
@@ -112,6 +114,16 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
       return close(server, graceMs);
     },
   };
+}
+
+/** How many there are: `headers` shows the first one, and a program between us may go by another (RFC 9112, section 3.2). */
+function hostHeaders(rawHeaders: readonly string[]): number {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === 4 && name.toLowerCase() === "host") hosts++;
+  }
+  return hosts;
 }
 
 /** Of what the adapter throws: its own refusals are the caller's fault, anything else that gets here is ours. */
