@@ -152,6 +152,15 @@ describe("conditions", () => {
     expect(await json(await port.send("GET", "/cas"))).toEqual({ value: 4 });
   });
 
+  test("the right tag behind many others counts, on a write and on a read", async () => {
+    await post("/many", 1);
+    const etag = (await port.send("GET", "/many")).headers.get("etag")!;
+    const tags = [...Array.from({ length: 300 }, (_, i) => `"${i}.ff.0"`), etag].join(", ");
+    expect((await port.send("GET", "/many", { headers: { "if-none-match": tags } })).status).toBe(304);
+    expect((await post("/many", 2, { "if-match": tags })).status).toBe(201);
+    expect((await post("/many", 3, { "if-match": tags })).status).toBe(412);
+  });
+
   test.each(['"1.ff.99"', 'W/"1.ff.0"', '"text"', "garbage"])("If-Match %s matches nothing", async (tag) => {
     await post("/cas", 1);
     expect((await post("/cas", 2, { "if-match": tag })).status).toBe(412);

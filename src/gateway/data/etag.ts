@@ -17,7 +17,6 @@ export type Condition =
   | { readonly kind: "tags"; readonly tags: readonly string[] };
 
 const TAG = /^"(\d{1,20})\.([0-9a-f]{1,32})\.(\d{1,9})"$/;
-const MAX_TAGS = 16;
 
 export function etagOf(cas: string, incarnation: string, index: number): string {
   return `"${cas}.${incarnation}.${index}"`;
@@ -48,6 +47,7 @@ export function alreadyHas(header: string | null, etag: string): boolean {
   return header.trim() === "*" || tagsOf(header).some((tag) => tag.replace(/^W\//, "") === etag);
 }
 
+/** As many as there are: the request's head is bounded. */
 function tagsOf(header: string): string[] {
-  return header.split(",", MAX_TAGS).map((tag) => tag.trim());
+  return header.split(",").map((tag) => tag.trim());
 }
