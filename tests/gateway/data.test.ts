@@ -185,6 +185,32 @@ describe("conditions", () => {
     expect((await port.send("GET", "/etag", { headers: { "if-none-match": etag } })).status).toBe(200);
   });
 
+  test("the document and the raw value have tags of their own, and a write takes either", async () => {
+    const image = { accept: "image/png" };
+    const put = (headers = {}) =>
+      port.send("PUT", "/img", { body: Buffer.from([255, 1]), headers: { "content-type": "image/png", ...headers } });
+    const tagOf = async (headers: Record<string, string>) =>
+      (await port.send("GET", "/img", { headers })).headers.get("etag")!;
+    const get = async (headers: Record<string, string>) => (await port.send("GET", "/img", { headers })).status;
+    await put();
+    const [document, raw] = [await tagOf({}), await tagOf(image)];
+    expect(raw).toBe(document.replace(/"$/, '.raw"'));
+    expect(await get({ "if-none-match": document })).toBe(304);
+    expect(await get({ ...image, "if-none-match": raw })).toBe(304);
+    expect(await get({ ...image, "if-none-match": document })).toBe(200);
+    expect(await get({ "if-none-match": raw })).toBe(200);
+    expect((await put({ "if-match": raw })).status).toBe(201);
+    expect((await put({ "if-match": raw })).status).toBe(412);
+    expect((await put({ "if-match": await tagOf({}) })).status).toBe(201);
+    expect((await put({ "if-match": `${await tagOf({})}, ${await tagOf(image)}` })).status).toBe(201);
+  });
+
+  test("a read that can answer in no form is a 406, whatever it has already", async () => {
+    await post("/etag", 1);
+    const headers = { accept: "image/png", "if-none-match": "*" };
+    expect((await port.send("GET", "/etag", { headers })).status).toBe(406);
+  });
+
   test("DELETE does not ignore a condition that it cannot hold", async () => {
     await post("/etag", 1);
     expect((await port.send("DELETE", "/etag", { headers: { "if-match": '"1.2.0"' } })).status).toBe(400);

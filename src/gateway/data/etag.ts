@@ -1,10 +1,12 @@
 /**
  * Entity tags are CAS tokens: `"cas.incarnation.index"`. The node goes by its index, which is never used again, so a tag of a server that
- * has left or restarted matches nothing.
+ * has left or restarted matches nothing. The raw form has `.raw` behind its token: other bytes than the document's need another strong tag
+ * (RFC 9110, section 8.8.3), and a write takes either, since both are of the one value.
  */
 import type { CasToken } from "../../client/client.ts";
 import type { NodeRecord } from "../../topology/document.ts";
 import { HttpProblem } from "../http/problem.ts";
+import type { Form } from "./accept.ts";
 
 /** What a writing request demands of what is there. */
 export type Condition =
@@ -16,13 +18,13 @@ export type Condition =
   /** `If-Match`: the value is one of these. */
   | { readonly kind: "tags"; readonly tags: readonly string[] };
 
-const TAG = /^"(\d{1,20})\.([0-9a-f]{1,32})\.(\d{1,9})"$/;
+const TAG = /^"(\d{1,20})\.([0-9a-f]{1,32})\.(\d{1,9})(?:\.raw)?"$/;
 
-export function etagOf(cas: string, incarnation: string, index: number): string {
-  return `"${cas}.${incarnation}.${index}"`;
+export function etagOf(cas: string, incarnation: string, index: number, form: Form): string {
+  return `"${cas}.${incarnation}.${index}${form === "raw" ? ".raw" : ""}"`;
 }
 
-/** The token of a tag of ours; undefined for any other tag, a weak one, or one of a node that has left. */
+/** The token of a tag of ours, of either form; undefined for any other tag, a weak one, or one of a node that has left. */
 export function tokenOf(tag: string, nodes: readonly NodeRecord[]): CasToken | undefined {
   const [, cas, incarnation, index] = TAG.exec(tag) ?? [];
   const node = nodes.find((one) => one.index === Number(index));

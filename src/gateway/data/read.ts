@@ -23,27 +23,27 @@ const RAW_SECURITY = {
 export function readAnswer({ item, index }: Reading, cluster: ClusterHeaders, asked: Asked): Answer {
   const headers = cluster.for(index);
   if (item === undefined) return problemAnswer(miss(), headers);
-  headers.etag = etagOf(item.cas, item.incarnation, index);
   headers["cache-control"] = "no-cache";
   headers.vary = "accept";
   if (item.ttl !== undefined) headers["x-cacheserver-ttl"] = String(item.ttl);
+  const raw = rawOf(item, asked.accept);
+  headers.etag = etagOf(item.cas, item.incarnation, index, raw === undefined ? "document" : "raw");
   if (alreadyHas(asked.ifNoneMatch, headers.etag)) return { status: 304, headers, body: null };
-  const { type, body } = formOf(item, asked.accept, headers);
+  if (raw !== undefined) Object.assign(headers, RAW_SECURITY);
+  const { type, body } = raw ?? { type: JSON_TYPE, body: documentOf(item.value) };
   headers["content-type"] = type;
   return { status: 200, headers, body: typeof body === "string" ? body : (body as Uint8Array<ArrayBuffer>) };
 }
 
-/** The document or the raw value, as Accept has it. @throws HttpProblem NOT_ACCEPTABLE */
-function formOf(item: Item, accept: string | null, headers: Record<string, string>): Entity {
-  if (accept === null || accept === "*/*") return { type: JSON_TYPE, body: documentOf(item.value) };
+/** The raw value where Accept has it so; undefined: the document. @throws HttpProblem NOT_ACCEPTABLE */
+function rawOf(item: Item, accept: string | null): Entity | undefined {
+  if (accept === null || accept === "*/*") return undefined;
   const entity = entityOf(item.value);
   const form = negotiate(accept, entity.type, Buffer.isBuffer(item.value));
   if (form === undefined) {
     throw new HttpProblem(406, "NOT_ACCEPTABLE", `The value can be had as application/json or ${entity.type}.`);
   }
-  if (form === "document") return { type: JSON_TYPE, body: documentOf(item.value) };
-  Object.assign(headers, RAW_SECURITY);
-  return entity;
+  return form === "raw" ? entity : undefined;
 }
 
 export function miss(): HttpProblem {
