@@ -62,6 +62,10 @@ describe("bad requests", () => {
   test.each([
     ["no JSON", "POST", "/k", "{", "INVALID_VALUE"],
     ["bytes that are not UTF-8", "POST", "/k", Buffer.from([0x22, 0xff, 0x22]), "INVALID_VALUE"],
+    ["an integer that a double rounds", "POST", "/k", '{"value":9007199254740993}', "INVALID_VALUE"],
+    ["one inside of a value", "POST", "/k", '{"value":{"a":[-9007199254740993]}}', "INVALID_VALUE"],
+    ["one of a batch", "POST", "/", '{"set":{"k":1,"l":12345678901234567890}}', "INVALID_VALUE"],
+    ["a number beyond a double inside of a value", "POST", "/k", '{"value":[1e400]}', "INVALID_VALUE"],
     ["no value", "POST", "/k", "{}", "INVALID_VALUE"],
     ["something else than an object", "POST", "/k", "[1]", "INVALID_OPTION"],
     ["an unknown property", "POST", "/k", '{"value":1,"tll":3}', "INVALID_OPTION"],

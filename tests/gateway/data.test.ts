@@ -41,6 +41,14 @@ describe("one key", () => {
     expect(await (await port.send("GET", "/?key=big")).text()).toContain('{"value":9223372036854775808}');
   });
 
+  test("keeps JSON that was PUT digit for digit, in the document too", async () => {
+    const body = '{ "id" : 9007199254740993 }';
+    await port.send("PUT", "/digits", { body, headers: { "content-type": "application/json" } });
+    const document = `{"value":${body},"contentType":"application/json"}`;
+    expect(await (await port.send("GET", "/digits")).text()).toBe(document);
+    expect(await (await port.send("GET", "/?key=digits")).text()).toBe(`{"items":{"digits":${document}},"missing":[]}`);
+  });
+
   test("takes any UTF-8 key that memcached takes, percent-encoded", async () => {
     for (const key of ["schlüssel/ö", "a:b;c=d", "__proto__", "%", "日本語", `"quoted"`, "k".repeat(250)]) {
       const target = `/${encodeURIComponent(key)}`;

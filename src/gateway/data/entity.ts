@@ -68,16 +68,23 @@ export function documentOf(value: unknown): string {
   if (entity === undefined) return JSON.stringify({ value: value.toString("base64"), encoding: "base64" });
   const bytes = entity.body as Buffer;
   const contentType = entity.type;
-  if (/[/+]json$/.test(essence(contentType))) {
-    try {
-      return JSON.stringify({ value: JSON.parse(bytes.toString("utf8")) as unknown, contentType });
-    } catch {
-      // it says JSON and is none: as any other text
-    }
-  }
   const text = bytes.toString("utf8");
+  // the text itself: parsed and written anew, its numbers lose what a double does not hold
+  if (/[/+]json$/.test(essence(contentType)) && isJson(text)) {
+    return `{"value":${text},"contentType":${JSON.stringify(contentType)}}`;
+  }
   if (Buffer.from(text, "utf8").equals(bytes)) return JSON.stringify({ value: text, contentType });
   return JSON.stringify({ value: bytes.toString("base64"), encoding: "base64", contentType });
+}
+
+/** False for what only says that it is. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isEnvelope(value: Buffer): boolean {

@@ -1,6 +1,7 @@
 /** What a handler gets to see of a request beyond the standard `Request`. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RingshiftError } from "../../errors.ts";
+import { hasAlteredNumber } from "./json-numbers.ts";
 import { HttpProblem } from "./problem.ts";
 
 /** Given by the listening socket; a test that calls the handler itself has none. */
@@ -59,14 +60,23 @@ async function readCounted(request: Request, limit: number): Promise<Buffer> {
   return Buffer.concat(chunks, size);
 }
 
-/** The body as JSON. @throws as `readBody`; HttpProblem INVALID_VALUE */
+/** The body as JSON. @throws as `readBody`; HttpProblem INVALID_VALUE, also for a number that would not be what was sent */
 export async function readJson(request: Request, limit: number): Promise<unknown> {
   const body = await readBody(request, limit);
+  let text: string;
+  let parsed: unknown;
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body)) as unknown;
+    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    parsed = JSON.parse(text);
   } catch {
     throw new HttpProblem(400, "INVALID_VALUE", "The request's body is not JSON in UTF-8.");
   }
+  if (hasAlteredNumber(text)) {
+    const detail =
+      "The body has an integer beyond 2^53 that a double rounds, or a number beyond the range of one: send it as a string.";
+    throw new HttpProblem(400, "INVALID_VALUE", detail);
+  }
+  return parsed;
 }
 
 /** The properties of a JSON object that may have these and no others. @throws HttpProblem INVALID_OPTION */
