@@ -88,6 +88,26 @@ describe("bad requests", () => {
   });
 
   test.each([
+    ["GET", "/k?ttl=3&foo=bar", 'Unknown query parameter "ttl"; a read of one key takes none.'],
+    ["GET", "/%6b?key=l", 'Unknown query parameter "key"; a read of one key takes none.'],
+    ["DELETE", "/k?foo", 'Unknown query parameter "foo"; DELETE takes none.'],
+    ["PUT", "/k?tll=3", 'Unknown query parameter "tll"; did you mean ttl?'],
+    ["PUT", "/k?expires=3", 'Unknown query parameter "expires"; a write takes ttl.'],
+    ["GET", "/?keys=a", 'Unknown query parameter "keys"; did you mean key?'],
+    ["GET", "/?key=a&ttl=3", 'Unknown query parameter "ttl"; GET / takes key, once for every key.'],
+  ])("%s %s says what it takes, or what was meant", async (method, target, detail) => {
+    const response = await port.send(method, target);
+    expect([response.status, await json(response)]).toEqual([400, expect.objectContaining({ detail })]);
+  });
+
+  test("HEAD of one key refuses parameters too; a query without any is none", async () => {
+    await post("/queried", 1);
+    const status = async (method: string, target: string) => (await port.send(method, target)).status;
+    expect(await status("HEAD", "/queried?ttl=3")).toBe(400);
+    expect([await status("HEAD", "/queried?"), await status("GET", "/queried?")]).toEqual([200, 200]);
+  });
+
+  test.each([
     ["if-match", "*", /go with one key/],
     ["if-none-match", "*", /go with one key/],
     ["cache-control", "max-age=60", /"ttl": 60/],

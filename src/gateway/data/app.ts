@@ -15,6 +15,7 @@ import { refuseOtherSites } from "../http/same-origin.ts";
 import { batch } from "./batch.ts";
 import { keyOf } from "./key.ts";
 import { miss, readAnswer } from "./read.ts";
+import { queryOf, refuseUnknown } from "./ttl.ts";
 import { remove, store } from "./write.ts";
 
 export interface DataAppOptions {
@@ -50,7 +51,9 @@ async function answer(options: DataAppOptions, request: Request, env: Env | unde
   const { method } = request;
   if (method === "GET" || method === "HEAD") {
     if (isRoot(target)) return answerBatch(options, cache, request, target);
-    return read(options, cache, request, env, keyOf(target));
+    const key = keyOf(target);
+    refuseUnknown(queryOf(target), [], "a read of one key takes none");
+    return read(options, cache, request, env, key);
   }
   refuseOtherSites(request);
   if (!/^(?:identity)?$/i.test(request.headers.get("content-encoding") ?? "")) throw encoded();

@@ -1,5 +1,6 @@
 /** The time to live that a writing request asks for: `?ttl=` seconds, or `Cache-Control: max-age`. */
 import { RingshiftError } from "../../errors.ts";
+import { nearest } from "../../suggest.ts";
 import { HttpProblem } from "../http/problem.ts";
 
 const SECONDS = /^\d{1,10}(?:\.\d{1,3})?$/;
@@ -33,7 +34,9 @@ export function ttlOf(target: string, headers: Headers): number {
 export function refuseUnknown(query: URLSearchParams, known: readonly string[], hint: string): void {
   for (const name of query.keys()) {
     if (known.includes(name)) continue;
-    const detail = `Unknown query parameter ${JSON.stringify(name.slice(0, 50))}; ${hint}.`;
+    const near = nearest(name, known);
+    const help = near === undefined ? `${hint}.` : `did you mean ${near}?`;
+    const detail = `Unknown query parameter ${JSON.stringify(name.slice(0, 50))}; ${help}`;
     throw new HttpProblem(400, "INVALID_OPTION", detail);
   }
 }
