@@ -51,6 +51,9 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
+/** For answers of the admin port that waited for what was stopped, such as the report of a change, when the grace has been used up; in ms. */
+const LAST_ANSWERS_MS = 250;
+
 /** @throws RingshiftError INVALID_OPTION, NOT_INITIALISED, REDIS_UNREACHABLE, and what a server can be refused for; nothing is left open then */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   checkExposure({ host: options.loaded.settings.admin.host, token: options.token });
@@ -108,9 +111,10 @@ async function open(options: GatewayOptions, closers: Closers): Promise<Gateway>
   const drain = async () => {
     draining = true;
     const graceMs = configured.loaded.settings.timeouts.drainMs;
+    const until = performance.now() + graceMs; // of both ports
     await Promise.all([configured.close(), observer.stop(), changes.close(), dataPort.close(graceMs)]);
     adminApp.events.close();
-    await adminPort.close(graceMs);
+    await adminPort.close(Math.max(LAST_ANSWERS_MS, until - performance.now()));
     await closeAll(closers);
   };
   let closing: Promise<void> | undefined;
