@@ -57,6 +57,16 @@ describe("who may change", () => {
     expect([status, problem.code]).toEqual([403, "FORBIDDEN"]);
   });
 
+  test.each(CHANGES)(
+    "%s %s with a query parameter that it does not take begins nothing",
+    async (method, path, body) => {
+      const { status, body: problem } = await admin(gateway, method, `${path}?ded=true`, body);
+      expect([status, problem.code]).toEqual([400, "INVALID_OPTION"]);
+      expect(problem.detail).toContain("ded");
+      expect((await admin(gateway, "GET", "/api/migration")).body).toMatchObject({ phase: "S", migration: null });
+    },
+  );
+
   test("a port that others can reach is not opened without a token", async () => {
     for (const host of ["0.0.0.0", "::", "192.168.0.1", "example.org"]) {
       expect(() => checkExposure({ host, token: undefined })).toThrow("RINGSHIFT_ADMIN_TOKEN");

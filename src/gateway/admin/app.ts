@@ -2,11 +2,12 @@
  * The admin port: what the cluster is, and changes of it (docs/gateway.md, /openapi.json). Apart from the data port, so that it can be
  * bound, guarded and limited by itself. A function from Request to Response: it needs no port.
  */
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { isRingshiftError, RingshiftError } from "../../errors.ts";
 import { type Change, commandText } from "../../migration/change.ts";
 import type { PrepareOptions } from "../../migration/prepare.ts";
 import { keysOfQuery } from "../data/key.ts";
+import { queryOf, refuseUnknown } from "../data/ttl.ts";
 import { HttpProblem, problemResponse } from "../http/problem.ts";
 import { type Env, propertiesOf, readJson, targetOf } from "../http/request.ts";
 import { changeOf, flag, newNode, removal, resizeOf } from "./change-body.ts";
@@ -112,44 +113,53 @@ function addChanges(app: App, parts: AdminParts, guards: GuardOptions): void {
   const { changes } = parts;
   const token = requireToken(guards);
   const body = (request: Request) => readJson(request, MAX_BODY);
-  app.post("/api/plan", async (context) => {
+  app.post("/api/plan", taking(), async (context) => {
     const change = changeOf(await body(context.req.raw));
     // a plan of new nodes connects to addresses of the caller's choice
     if (change.kind === "add-node") checkToken(context.req.header("authorization"), guards.token);
     return context.json({ command: commandText(change), ...(await changes.plan(change)) });
   });
-  app.post("/api/nodes", token, async (context) => {
+  app.post("/api/nodes", token, taking("wait"), async (context) => {
     const { nodes, flush, force } = propertiesOf(await body(context.req.raw), ["nodes", "flush", "force"]);
     if (!Array.isArray(nodes) || nodes.length === 0 || nodes.length > 64) throw bad("nodes is a list of 1 to 64.");
     const options = { flush: flag(flush, "flush"), force: flag(force, "force") };
     return begin(parts, { kind: "add-node", nodes: nodes.map(newNode) }, options, context.req.query("wait"));
   });
-  app.delete("/api/nodes/:name", token, async (context) => {
+  app.delete("/api/nodes/:name", token, taking("wait", "dead"), async (context) => {
     const change = removal([context.req.param("name")], isTrue(context.req.query("dead"), "dead"));
     return begin(parts, change, {}, context.req.query("wait"));
   });
-  app.patch("/api/nodes/:name", token, async (context) => {
+  app.patch("/api/nodes/:name", token, taking("wait"), async (context) => {
     const change = resizeOf(context.req.param("name"), await body(context.req.raw));
     return begin(parts, change, {}, context.req.query("wait"));
   });
-  app.post("/api/migration/pause", token, async (context) => {
+  app.post("/api/migration/pause", token, taking(), async (context) => {
     await changes.pause();
     return context.json({ paused: true });
   });
-  app.post("/api/migration/resume", token, async (context) => {
+  app.post("/api/migration/resume", token, taking(), async (context) => {
     await changes.resume();
     return context.json({ paused: false }, 202);
   });
-  app.post("/api/migration/abort", token, async (context) => {
+  app.post("/api/migration/abort", token, taking(), async (context) => {
     await changes.abort();
     return context.json({ aborting: true }, 202);
   });
-  app.post("/api/migration/abandon", token, async (context) => {
+  app.post("/api/migration/abandon", token, taking(), async (context) => {
     const { node } = propertiesOf(await body(context.req.raw), ["node"]);
     if (typeof node !== "string") throw bad("node is the name of a server.");
     await changes.abandon(node);
     return context.json({ abandoned: node }, 202);
   });
+}
+
+/** A change is not begun by a request that asks for something else too: `?ded=true` is no removal of a server that is there. */
+function taking(...known: readonly string[]): MiddlewareHandler {
+  const hint = known.length === 0 ? "this request takes none" : `this request takes ${known.join(" and ")}`;
+  return async (context, next) => {
+    refuseUnknown(queryOf(context.req.url), known, hint);
+    await next();
+  };
 }
 
 /** 202 with the plan once the change has passed its checks and runs, or with `?wait=true` 200 with its report. */
