@@ -1,4 +1,4 @@
-import { applyAll } from "../discovery/apply.ts";
+import { applyAll, type Proposal } from "../discovery/apply.ts";
 import { intervalOf } from "../discovery/options.ts";
 import { type DiscoverySource, sourceOf } from "../discovery/source.ts";
 import { DiscoveryWatch } from "../discovery/watch.ts";
@@ -88,7 +88,8 @@ function clientOf(
   const operate = operateOptions(open, options, timeoutMs);
   if (source === undefined) return new Client(open, operate, settings);
   const { discovery, redis, namespace, tls, auth } = options;
-  const apply = (changes: readonly Change[]) => applyAll({ redis: redis!, namespace, tls, auth }, changes);
+  const apply = (proposal: Proposal, onApplied: (change: Change) => void) =>
+    applyAll({ redis: redis!, namespace, tls, auth }, proposal, onApplied);
   const watch = new DiscoveryWatch({
     source,
     intervalMs: intervalOf(discovery!),

@@ -4,23 +4,25 @@
  *
  *   every interval ─► find ─► difference ─┬─ none, or said before ─► nothing
  *                                         ├─ new ─► event "differs"
- *                                         └─ seen twice, autoApply ─► apply ─► event "applied", or "failed" and again next time
+ *                                         └─ seen twice, autoApply ─► apply ─┬─ what was done ─► event "applied"
+ *                                                                            └─ refused ─► event "failed", and again next time
  */
 import { isRingshiftError, type RingshiftError } from "../errors.ts";
 import type { Change, NewNode } from "../migration/change.ts";
 import type { NodeRecord } from "../topology/document.ts";
-import { changesOf, type Difference, differenceOf } from "./difference.ts";
+import type { Proposal } from "./apply.ts";
+import { changesOf, differenceOf } from "./difference.ts";
 import type { DiscoverySource } from "./source.ts";
 
 export interface DiscoveryEvent {
   /** As it was given: `dns:cache.example:11211`. */
   readonly source: string;
   /**
-   * `differs`: the source names other servers than the cluster has, and nothing was done. `applied`: the cluster has them now. `failed`: the
-   * source could not be read, or a change not be made.
+   * `differs`: the source names other servers than the cluster has, and nothing was done. `applied`: this client has made the changes below,
+   * which may be a part of the difference. `failed`: the source could not be read, or a change not be made; those below are open.
    */
   readonly state: "differs" | "applied" | "failed";
-  /** Addresses that are named, and not in the cluster. */
+  /** Addresses that are named, and not in the cluster; of `applied`: were not. */
   readonly add: readonly string[];
   /** Nodes of the cluster that are not named. */
   readonly remove: readonly string[];
@@ -34,11 +36,9 @@ export interface WatchOptions {
   readonly source: DiscoverySource;
   readonly intervalMs: number;
   readonly nodes: () => readonly NodeRecord[];
-  /** Undefined: differences are only said. @throws RingshiftError */
-  readonly apply?: ((changes: readonly Change[]) => Promise<void>) | undefined;
+  /** In order, as far as it goes; tells `onApplied` of each change that is made. Undefined: differences are only said. @throws RingshiftError */
+  readonly apply?: ((proposal: Proposal, onApplied: (change: Change) => void) => Promise<void>) | undefined;
 }
-
-const NOTHING: Difference = { add: [], remove: [], reweigh: [] };
 
 export class DiscoveryWatch {
   readonly #options: WatchOptions;
@@ -78,38 +78,39 @@ export class DiscoveryWatch {
   /** One look. Never rejects. */
   async look(): Promise<void> {
     const { source, nodes, apply } = this.#options;
-    let difference = NOTHING;
+    let changes: readonly Change[] = [];
+    const applied: Change[] = [];
     try {
       const found: readonly NewNode[] = await source.find();
-      difference = differenceOf(found, nodes());
-      const changes = changesOf(difference);
+      changes = changesOf(differenceOf(found, nodes()));
       const text = JSON.stringify(changes);
       const standing = text === this.#seen;
       this.#seen = text;
       if (changes.length === 0) {
         this.#said = "";
       } else if (apply === undefined || !standing) {
-        this.#say("differs", difference);
+        this.#say("differs", changes);
       } else if (!this.#stopped) {
-        this.#applying = apply(changes);
-        await this.#applying;
-        this.#say("applied", difference);
+        this.#applying = apply({ found, changes }, (change) => applied.push(change));
+        await this.#applying.finally(() => {
+          if (applied.length > 0) this.#say("applied", applied);
+        });
         this.#seen = "";
       }
     } catch (error) {
       if (!isRingshiftError(error)) throw error;
-      this.#say("failed", difference, error);
+      this.#say("failed", changes.slice(applied.length), error);
     }
   }
 
   /** The same thing is said once, not at every look. */
-  #say(state: DiscoveryEvent["state"], { add, remove, reweigh }: Difference, error?: RingshiftError): void {
+  #say(state: DiscoveryEvent["state"], changes: readonly Change[], error?: RingshiftError): void {
     const event: DiscoveryEvent = {
       source: this.#options.source.text,
       state,
-      add: add.map(({ address }) => address),
-      remove,
-      reweigh: reweigh.map(({ name }) => name),
+      add: changes.flatMap((change) => (change.kind === "add-node" ? change.nodes.map(({ address }) => address) : [])),
+      remove: changes.flatMap((change) => (change.kind === "remove-node" ? change.names : [])),
+      reweigh: changes.flatMap((change) => (change.kind === "set-weight" ? [change.name] : [])),
       ...(error === undefined ? {} : { error }),
     };
     const said = JSON.stringify({ ...event, error: error?.code });

@@ -3,7 +3,19 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Client, type ClientOptions, createClient, type DiscoveryEvent } from "../../src/index.ts";
+import { applyAll, type Proposal } from "../../src/discovery/apply.ts";
+import type { DiscoverySource } from "../../src/discovery/source.ts";
+import { DiscoveryWatch } from "../../src/discovery/watch.ts";
+import { RingshiftError } from "../../src/errors.ts";
+import {
+  type Admin,
+  type Change,
+  type Client,
+  type ClientOptions,
+  createClient,
+  type DiscoveryEvent,
+  openAdmin,
+} from "../../src/index.ts";
 import { LocalCluster } from "../../src/testing/index.ts";
 import { ScriptedServer } from "../../src/testing/scripted-server.ts";
 
@@ -148,6 +160,74 @@ describe("with autoApply", () => {
     expect(cluster.servers).toContain(joining.address);
     await expect.poll(() => client.topology().nodes.length, { timeout: 50_000 }).toBe(3);
   });
+
+  test("a server that the source names by another address than the cluster does is not removed, since it cannot be added", async () => {
+    const [a, b] = cluster.servers as [string, string];
+    const other = b.replace("127.0.0.1", "localhost");
+    const options = { redis: cluster.redis.url, servers: [a, other] };
+    const { client, events } = await open({ ...options, ...looking({ autoApply: true }) });
+    const ended = () => events.filter(({ state }) => state !== "differs");
+    await expect
+      .poll(ended, { timeout: 50_000 })
+      .toMatchObject([{ state: "failed", add: [b], remove: [other], error: { code: "NODE_EXISTS" } }]);
+    expect(client.topology().nodes.map(({ address }) => address)).toEqual([a, other]);
+  });
+});
+
+describe("applyAll", () => {
+  const present = (admin: Admin) => admin.topology().then(({ nodes }) => nodes.map(({ address }) => address));
+  const without = (address: string): Change => ({ kind: "remove-node", names: [address] });
+  const adding = (...addresses: string[]): Change => ({
+    kind: "add-node",
+    nodes: addresses.map((address) => ({ address })),
+  });
+
+  test("a change that another process has made a part of stops those that rest on it", async () => {
+    const redis = cluster.redis.url;
+    const [old, kept] = cluster.servers as [string, string];
+    await open({ redis, servers: cluster.servers });
+    const [one, two] = [await cluster.addMemcached(), await cluster.addMemcached()].map(({ address }) => address);
+    const admin = await openAdmin({ redis });
+    try {
+      const found = [kept, one!, two!].map((address) => ({ address }));
+      const changes = [adding(one!, two!), without(old)];
+      await admin.apply(adding(one!));
+      const applied: Change[] = [];
+      await applyAll({ redis }, { found, changes }, (change) => applied.push(change));
+      expect(applied).toEqual([]);
+      expect(await present(admin)).toEqual([old, kept, one]);
+      await applyAll({ redis }, { found, changes: [adding(two!), without(old)] }, (change) => applied.push(change));
+      expect(applied).toEqual([adding(two!), without(old)]);
+      expect(await present(admin)).toEqual([kept, one, two]);
+      await applyAll({ redis }, { found, changes: [without(old)] }, (change) => applied.push(change));
+      expect(applied).toHaveLength(2); // another one was faster: nothing is left, and nothing was done here
+    } finally {
+      await admin.close();
+    }
+  });
+});
+
+test("of a difference that is carried out in part, each part is said as what became of it", async () => {
+  const found = ["b", "c"].map((address) => ({ address: `${address}:1` }));
+  const source: DiscoverySource = { text: "dns:x", find: async () => found };
+  const nodes = () => ["a:1", "b:1"].map((address, index) => ({ index, name: address, address }));
+  const apply = async ({ changes }: Proposal, onApplied: (change: Change) => void) => {
+    onApplied(changes[0]!);
+    throw new RingshiftError("NODE_DOWN", "a:1 does not answer");
+  };
+  const watch = new DiscoveryWatch({ source, intervalMs: 3_600_000, nodes, apply });
+  const events: DiscoveryEvent[] = [];
+  const done = new Promise<void>((resolve) => {
+    watch.start((event) => events.push(event) === 1 && resolve());
+  });
+  await done;
+  await watch.look();
+  await watch.stop();
+  expect(events).toMatchObject([
+    { state: "differs", add: ["c:1"], remove: ["a:1"] },
+    { state: "applied", add: ["c:1"], remove: [] },
+    { state: "failed", add: [], remove: ["a:1"], error: { code: "NODE_DOWN" } },
+  ]);
 });
 
 test.each([
