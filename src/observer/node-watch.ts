@@ -4,9 +4,12 @@
  *            failure            failure (or a request that failed)
  *   up ───────────────► suspect ───────────────► down
  *    ▲                     │                       │
- *    └──────── success ────┴──────── success ──────┘         uptime went back: restarted
+ *    └──────── success ────┴──────── success ──────┘         another time of start: restarted
  *
  * A suspect node still counts as available: one lost probe is no outage.
+ *
+ * When a server was started is `time` less `uptime`: memcached counts both from one clock, so it is to the second the same in every answer,
+ * also after the process was stopped for a while. It is kept by a warm restart (memcached -e), which loses nothing.
  */
 import { isRingshiftError } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
@@ -41,6 +44,8 @@ export interface NodeHealth {
   readonly latencyMs: number | undefined;
   /** Restarts seen while it was watched. */
   readonly restarts: number;
+  /** By the server's own clock, in seconds since 1970. */
+  readonly startedAtSeconds: number | undefined;
   /** Of the latest successful probe. */
   readonly stats: NodeStats | undefined;
 }
@@ -65,8 +70,8 @@ export interface NodeWatchOptions {
 const PROBE_TIMEOUT_MS = 1_000;
 /** Probes at the same time. */
 const CONCURRENCY = 32;
-/** Whole seconds on two clocks may disagree by this much without a restart. */
-const UPTIME_SLACK_S = 2;
+/** Where a server rounds its two times apart, they disagree by this much without a restart. */
+const START_SLACK_S = 1;
 
 export class NodeWatch {
   readonly #options: NodeWatchOptions;
@@ -137,14 +142,16 @@ export class NodeWatch {
     const ask = this.#options.ask ?? ((address, timeoutMs) => stats(address, "", { timeoutMs, access }));
     const begun = performance.now();
     try {
-      const found = statsOf(await ask(node.address, PROBE_TIMEOUT_MS));
+      const answer = await ask(node.address, PROBE_TIMEOUT_MS);
       const before = this.#of(node);
-      const restarted = before.stats !== undefined && found.uptimeSeconds + UPTIME_SLACK_S < before.stats.uptimeSeconds;
+      const startedAtSeconds = startOf(answer);
+      const restarted = differ(before.startedAtSeconds, startedAtSeconds);
       if (restarted) this.#options.onEvent?.({ kind: "restarted", node: node.name });
       this.#change(node, {
         state: "up",
         latencyMs: performance.now() - begun,
-        stats: found,
+        stats: statsOf(answer),
+        startedAtSeconds,
         restarts: before.restarts + (restarted ? 1 : 0),
       });
     } catch (error) {
@@ -168,8 +175,28 @@ export class NodeWatch {
     const known = this.#health.get(index);
     if (known !== undefined) return known;
     const since = new Date().toISOString();
-    return { index, name, address, state: "unknown", since, latencyMs: undefined, restarts: 0, stats: undefined };
+    return {
+      index,
+      name,
+      address,
+      state: "unknown",
+      since,
+      latencyMs: undefined,
+      restarts: 0,
+      startedAtSeconds: undefined,
+      stats: undefined,
+    };
   }
+}
+
+/** Undefined where the server does not say. */
+function startOf(found: ReadonlyMap<string, string>): number | undefined {
+  const start = Number(found.get("time")) - Number(found.get("uptime"));
+  return Number.isNaN(start) ? undefined : start;
+}
+
+function differ(before: number | undefined, now: number | undefined): boolean {
+  return before !== undefined && now !== undefined && Math.abs(now - before) > START_SLACK_S;
 }
 
 function statsOf(found: ReadonlyMap<string, string>): NodeStats {
