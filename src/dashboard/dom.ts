@@ -37,6 +37,10 @@ export function tableBody(id: string): HTMLElement {
   return byId(id).querySelector("tbody") as HTMLElement;
 }
 
+export function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 export function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }

@@ -3,7 +3,7 @@ import type { Location } from "../client/client.ts";
 import type { Change } from "../migration/change.ts";
 import type { Plan } from "../migration/plan.ts";
 import { get, send } from "./api.ts";
-import { byId, element, percent, row } from "./dom.ts";
+import { byId, element, percent, row, wordsOf } from "./dom.ts";
 import { markPoint } from "./ring.ts";
 
 /** The changes that the form makes. */
@@ -31,7 +31,7 @@ async function answer(id: string, work: () => Promise<readonly Node[]>): Promise
   try {
     target.replaceChildren(...(await work()));
   } catch (error) {
-    target.replaceChildren(element("p", error instanceof Error ? error.message : String(error), "error"));
+    target.replaceChildren(element("p", wordsOf(error), "error"));
   }
 }
 

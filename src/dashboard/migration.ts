@@ -1,12 +1,15 @@
 /** The change under way: bar, rate, estimate, and its buttons. */
 import type { MigrationView } from "../gateway/admin/state.ts";
 import { send } from "./api.ts";
-import { byId } from "./dom.ts";
+import { byId, wordsOf } from "./dom.ts";
 
 export function showMigration(migration: MigrationView | null): void {
   byId("migration-detail").hidden = migration === null;
   setText("migration-text", migration === null ? "None is under way." : `${migration.command}: ${stateOf(migration)}`);
-  if (migration === null) return;
+  if (migration === null) {
+    setText("migration-error", "");
+    return;
+  }
   const { sets, setsDone, moved, keysPerSecond, etaSeconds, paused = false } = migration;
   const bar = byId<HTMLProgressElement>("migration-bar");
   bar.max = Math.max(1, sets);
@@ -21,9 +24,8 @@ export function showMigration(migration: MigrationView | null): void {
 export function listenMigration(): void {
   for (const verb of ["pause", "resume", "abort"]) {
     byId(verb).addEventListener("click", () => {
-      send("POST", `/api/migration/${verb}`).catch((error: unknown) => {
-        setText("migration-numbers", error instanceof Error ? error.message : String(error));
-      });
+      setText("migration-error", "");
+      send("POST", `/api/migration/${verb}`).catch((error: unknown) => setText("migration-error", wordsOf(error)));
     });
   }
 }

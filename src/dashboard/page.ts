@@ -48,6 +48,7 @@ export const PAGE = `<!doctype html>
       <label>Sets <progress id="migration-bar" max="1" value="0"></progress></label>
       <p id="migration-numbers" class="note"></p>
       <p class="buttons"><button id="pause" type="button">Pause</button><button id="resume" type="button">Resume</button><button id="abort" type="button">Abort</button></p>
+      <p id="migration-error" class="error" role="status"></p>
     </div>
   </section>
   <section aria-labelledby="change-title" class="change">

@@ -1,7 +1,7 @@
 /** The ring as coloured arcs: one path a node, the moving arcs outside it, a mark where a key was located. And the same as a table. */
 import type { DrawnArc, RingView } from "../gateway/admin/ring-view.ts";
 import { get } from "./api.ts";
-import { byId, colour, named, percent, row, svg, tableBody } from "./dom.ts";
+import { byId, colour, named, percent, row, svg, tableBody, wordsOf } from "./dom.ts";
 
 const END = 2 ** 32;
 const RADIUS = 92;
@@ -11,12 +11,22 @@ let shown = "";
 let mark: number | undefined;
 let latest: RingView | undefined;
 
-/** Fetches and draws the ring where it is another than the one shown. */
+/** Fetches and draws the ring where it is another than the one shown. One that cannot be had is asked for again at the next call. */
 export async function showRing(epoch: number, phase: string): Promise<void> {
   const wanted = `${epoch} ${phase}`;
   if (wanted === shown) return;
   shown = wanted;
-  latest = await get<RingView>("/api/ring");
+  let ring: RingView;
+  try {
+    ring = await get<RingView>("/api/ring");
+  } catch (error) {
+    if (wanted !== shown) return;
+    shown = "";
+    byId("ring-text").textContent = `The ring was not to be had: ${wordsOf(error)}`;
+    return;
+  }
+  if (wanted !== shown) return; // a newer one has been asked for
+  latest = ring;
   draw();
 }
 

@@ -43,6 +43,7 @@ td.number { text-align: right; }
 .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
 .up { color: var(--good); } .down { color: var(--bad); font-weight: 600; } .suspect, .unknown { color: var(--warn); }
 .warn { color: var(--warn); } .error { color: var(--bad); }
+#migration-error { margin: 6px 0 0; }
 .note { color: var(--soft); margin: 6px 0 0; }
 label { display: inline-flex; gap: 6px; align-items: center; margin: 0 12px 8px 0; }
 label[hidden], [hidden] { display: none; }

@@ -76,6 +76,27 @@ const read = (id: string, pattern: RegExp) =>
     [id, pattern.source],
   );
 
+/** Every state has another number of requests: keys are read all the time. */
+async function nextState(): Promise<void> {
+  const before = await text("summary");
+  await page.waitForFunction((text) => document.getElementById("summary")?.textContent !== text, before);
+}
+
+/** A page of its own, whose errors are returned; `prepare` puts answers in the place of the gateway's. */
+async function withPage(prepare: (other: Page) => Promise<unknown>, work: (other: Page) => Promise<void>) {
+  const other = await browser.newPage();
+  const thrown: string[] = [];
+  other.on("pageerror", (error) => thrown.push(String(error)));
+  try {
+    await prepare(other);
+    await other.goto(served.admin);
+    await work(other);
+  } finally {
+    await other.close();
+  }
+  return thrown;
+}
+
 test("shows the nodes and the ring, live", async () => {
   await read("connection", /Live/);
   await read("summary", /3 of 3 nodes up/);
@@ -94,6 +115,49 @@ test("the ring's table says what the drawing shows, and opens by keyboard", asyn
   expect(shares).toHaveLength(3);
   expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(100, 0);
   await page.keyboard.press("Enter");
+});
+
+test("a ring that was refused is asked for again", async () => {
+  let asked = 0;
+  const refused = { status: 429, json: { code: "RATE_LIMITED", detail: "Too many requests" } };
+  const refuseTwo = (other: Page) =>
+    other.route("**/api/ring", (route) => (++asked <= 2 ? route.fulfill(refused) : route.continue()));
+  const thrown = await withPage(refuseTwo, async (other) => {
+    await other.waitForFunction(() => document.querySelectorAll("#ring path").length === 3);
+    expect(await other.locator("#ring-text").innerText()).toBe("No arc is moving.");
+  });
+  expect(thrown).toEqual([]);
+  expect(asked).toBe(3);
+});
+
+test("the answer about an older ring does not take the place of a newer one's", async () => {
+  const [state, ring] = (await Promise.all(
+    ["state", "ring"].map(async (name) => (await fetch(`${served.admin}/api/${name}`)).json()),
+  )) as [{ epoch: number }, object];
+  const states = [1, 2].map(
+    (more) => `event: state\ndata: ${JSON.stringify({ ...state, epoch: state.epoch + more })}\n\n`,
+  );
+  const events = `retry: 3600000\n\n${states.join("")}`;
+  let answerOlder = (): Promise<void> => Promise.reject(new Error("nothing was asked"));
+  let asked = 0;
+  const prepare = async (other: Page) => {
+    await other.route("**/events", (route) => route.fulfill({ contentType: "text/event-stream", body: events }));
+    await other.route("**/api/ring", async (route) => {
+      if (++asked > 1) await route.fulfill({ json: { ...ring, points: 2 } });
+      else answerOlder = () => route.fulfill({ json: { ...ring, points: 1 } });
+    });
+  };
+  const thrown = await withPage(prepare, async (other) => {
+    const points = () => other.locator("#ring text").last().textContent();
+    await expect.poll(points).toBe("2 points");
+    const older = other.waitForEvent("requestfinished");
+    await answerOlder();
+    await older;
+    await other.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+    expect(await points()).toBe("2 points");
+  });
+  expect(thrown).toEqual([]);
+  expect(asked).toBe(2);
 });
 
 test("locates a key", async () => {
@@ -134,8 +198,15 @@ test("carries a migration through: pause, resume, done", async () => {
   await read("migration-numbers", /\d{2,} keys moved/);
   await page.getByRole("button", { name: "Pause" }).click();
   await read("migration-text", /paused/);
+  await page.getByLabel("Token for changes").fill("");
+  await page.getByRole("button", { name: "Resume" }).click();
+  await read("migration-error", /UNAUTHORIZED/);
+  await nextState();
+  expect(await text("migration-error")).toContain("UNAUTHORIZED");
+  await page.getByLabel("Token for changes").fill(TOKEN);
   await page.getByRole("button", { name: "Resume" }).click();
   await read("migration-text", /copying/);
+  expect(await text("migration-error")).toBe("");
   if (SCREENSHOTS !== undefined) await read("migration-numbers", /[3-9]\d\d keys moved|[1-9],\d+ keys moved/);
   await screenshot("dashboard-migration");
   await page.emulateMedia({ colorScheme: "dark" });
@@ -154,6 +225,6 @@ test("no read failed meanwhile", async () => {
 });
 
 test("nothing was refused by the policy, asked elsewhere, or thrown", () => {
-  // the browser notes a refusal that the page shows: the two that were meant
+  // the browser notes a refusal that the page shows: the three that were meant
   expect(complaints.filter((text) => !/status of 40[01]/.test(text))).toEqual([]);
 });
