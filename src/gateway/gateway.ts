@@ -211,8 +211,8 @@ function headersOf({ cache, watch, counter }: Parts): ClusterHeaders {
 
 /** Counts answers, notes nodes that were found down, logs. Never the key or the path. */
 function answerCounter({ traffic, watch }: Parts, logger: Logger) {
-  return (method: string, status: number, ms: number, error?: unknown) => {
-    traffic.count(method, status, ms);
+  return (method: string, status: number, ms: number, error?: unknown, batch = false) => {
+    traffic.count(method, status, ms, batch);
     if (error === undefined && !logger.isLevelEnabled("debug")) return;
     if (isRingshiftError(error, "NODE_DOWN") && error.node !== undefined) watch.failed(error.node);
     if (status === 500) logger.error({ err: error }, "a request failed");

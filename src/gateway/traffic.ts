@@ -22,9 +22,11 @@ interface Counts {
 
 export class Traffic {
   readonly #methods = new Map<string, Counts>();
+  #hits = 0;
+  #misses = 0;
 
-  /** An answer. Methods that are none of ours are one: labels have to be few. */
-  count(method: string, status: number, ms: number): void {
+  /** An answer; `batch`: about many keys, of which each may be there or not. Methods that are none of ours are one: labels have to be few. */
+  count(method: string, status: number, ms: number, batch = false): void {
     const name = METHODS.has(method) ? method : "other";
     let counts = this.#methods.get(name);
     if (counts === undefined) {
@@ -37,6 +39,9 @@ export class Traffic {
     let bucket = 0;
     while (bucket < LATENCY_BOUNDS_S.length && seconds > LATENCY_BOUNDS_S[bucket]!) bucket++;
     counts.buckets[bucket]!++;
+    if (batch || (method !== "GET" && method !== "HEAD")) return;
+    if (status === 200 || status === 304) this.#hits++;
+    else if (status === 404) this.#misses++;
   }
 
   get methods(): ReadonlyMap<string, MethodTraffic> {
@@ -45,13 +50,10 @@ export class Traffic {
 
   /** Hits and misses are those of single reads. */
   get totals(): { requests: number; hits: number; misses: number; errors: number } {
-    const totals = { requests: 0, hits: 0, misses: 0, errors: 0 };
-    for (const [method, { answers }] of this.#methods) {
-      const read = method === "GET" || method === "HEAD";
+    const totals = { requests: 0, hits: this.#hits, misses: this.#misses, errors: 0 };
+    for (const { answers } of this.#methods.values()) {
       for (const [status, count] of answers) {
         totals.requests += count;
-        if (read && (status === 200 || status === 304)) totals.hits += count;
-        if (read && status === 404) totals.misses += count;
         if (status >= 500) totals.errors += count;
       }
     }

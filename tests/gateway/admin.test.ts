@@ -174,6 +174,26 @@ describe("reading", () => {
     expect(text).not.toMatch(/key\d/);
   });
 
+  test("a batch is no hit, whatever is missing in it", async () => {
+    const totals = async () =>
+      (await admin(gateway, "GET", "/api/state")).body.traffic as Record<"requests" | "hits" | "misses", number>;
+    const before = await totals();
+    const ask = (path: string, init?: RequestInit) => fetch(`${gateway.dataUrl}${path}`, init).then((r) => r.text());
+    await ask("/?key=nobody-a&key=nobody-b");
+    await ask("/?key=key1", { method: "HEAD" });
+    await ask("/", { method: "POST", body: JSON.stringify({ get: ["key1"] }) });
+    expect(await totals()).toEqual({ ...before, requests: before.requests + 3 });
+    const etag = (await fetch(`${gateway.dataUrl}/key1`)).headers.get("etag")!;
+    await ask("/key1", { method: "HEAD" });
+    await ask("/key1", { headers: { "if-none-match": etag } });
+    await ask("/nobody");
+    const { hits, misses } = await totals();
+    expect([hits - before.hits, misses - before.misses]).toEqual([3, 1]);
+    const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
+    expect(text).toContain(`ringshift_http_reads_total{result="hit"} ${hits}`);
+    expect(text).toContain(`ringshift_http_reads_total{result="miss"} ${misses}`);
+  });
+
   test("the dashboard's security headers allow no inline script and no frame", async () => {
     const { headers } = await fetch(`${gateway.adminUrl}/`);
     const policy = headers.get("content-security-policy")!;

@@ -29,6 +29,18 @@ function trafficMetrics(registry: Registry, parts: AdminParts): void {
       }
     },
   });
+  new Counter({
+    name: "ringshift_http_reads_total",
+    help: "Reads of single keys, by what they found; batches are not among them.",
+    labelNames: ["result"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      const { hits, misses } = traffic.totals;
+      this.inc({ result: "hit" }, hits);
+      this.inc({ result: "miss" }, misses);
+    },
+  });
   const name = "ringshift_http_request_seconds";
   const help = "From a request's headers to its answer.";
   const histogram = new Histogram({

@@ -60,6 +60,7 @@ export interface StateView {
   /** Totals of this gateway's data port. */
   readonly traffic: {
     readonly requests: number;
+    /** Of reads of single keys, as `misses`. */
     readonly hits: number;
     readonly misses: number;
     readonly errors: number;

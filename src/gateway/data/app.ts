@@ -24,8 +24,10 @@ export interface DataAppOptions {
   readonly headers: ClusterHeaders;
   /** Longest body of a request, in bytes. */
   readonly maxBody: number;
-  /** Called after each answer. `error` is what the answer came from, when it is a problem. */
-  readonly onAnswer?: ((method: string, status: number, ms: number, error?: unknown) => void) | undefined;
+  /** Called after each answer. `error` is what the answer came from, when it is a problem; `batch`: the request was one of many keys. */
+  readonly onAnswer?:
+    | ((method: string, status: number, ms: number, error?: unknown, batch?: boolean) => void)
+    | undefined;
 }
 
 const METHODS = "GET, HEAD, POST, PUT, DELETE";
@@ -40,7 +42,8 @@ export function createDataApp(options: DataAppOptions): Handler {
       failure = error;
       return problemResponse(error, headersOfFailure(options, request, env, error));
     });
-    onAnswer?.(request.method, response.status, performance.now() - begun, failure);
+    const batch = isRoot(targetOf(request, env));
+    onAnswer?.(request.method, response.status, performance.now() - begun, failure, batch);
     return response;
   };
 }
