@@ -125,13 +125,14 @@ function fromFile(file: string, text: string, given: Map<string, Given>): void {
       const name = String(isScalar(key) ? key.value : key);
       const path = prefix === "" ? name : `${prefix}.${name}`;
       const line = lineOf((isScalar(key) ? key.range?.[0] : undefined) ?? 0);
-      const isLeaf = LEAVES.some((leaf) => leaf.path === path);
-      if (!isLeaf && !LEAVES.some((leaf) => leaf.path.startsWith(`${path}.`)))
+      const leaf = LEAVES.find((one) => one.path === path);
+      if (leaf === undefined && !LEAVES.some((one) => one.path.startsWith(`${path}.`)))
         throw unknown(`${file}:${line}`, prefix, name);
-      if (!isLeaf) visit(value as Node | null, path);
+      if (leaf === undefined) visit(value as Node | null, path);
       else if (value !== null) {
         const origin = `${file}:${line}`;
-        given.set(path, { value: plain(value as Node, document, origin), origin });
+        const said = plain(value as Node, document, origin);
+        given.set(path, { value: leaf.kind === "list" ? (said ?? []) : said, origin }); // `spares:` alone is a list of none
       }
     }
   };
@@ -196,13 +197,23 @@ function check(given: ReadonlyMap<string, Given>): Settings {
   const parsed = settingsSchema.safeParse(tree);
   if (!parsed.success) throw describe(parsed.error.issues[0]!, given);
   const settings = parsed.data;
-  namespaceOf(settings.namespace);
-  if (settings.observer.minNodes > settings.observer.maxNodes) {
-    throw invalidOption(
-      `observer.minNodes ${settings.observer.minNodes} is above observer.maxNodes ${settings.observer.maxNodes}`,
-    );
+  const originOf = (path: string) => given.get(path)?.origin ?? "default";
+  placed(originOf("namespace"), () => namespaceOf(settings.namespace));
+  const { minNodes, maxNodes } = settings.observer;
+  if (minNodes > maxNodes) {
+    const [low, high] = ["observer.minNodes", "observer.maxNodes"].map((path) => `${path} (${originOf(path)})`);
+    throw invalidOption(`${low} ${minNodes} is above ${high} ${maxNodes}`);
   }
   return settings;
+}
+
+/** What the check answers; its complaint begins with the place, which it does not know. */
+function placed<T>(where: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw isRingshiftError(error) ? invalidOption(`${where}: ${error.message}`) : error;
+  }
 }
 
 /** The schema's complaint in words, with the origin of the value. */
@@ -244,20 +255,14 @@ async function nodesOf(settings: Settings, beside: Resolve, files: string[], ori
     weight,
     vnodes,
   }));
-  try {
-    if (all.length > 0) new Ring(all); // bad names, weights and doubles
-  } catch (error) {
-    throw isRingshiftError(error) ? invalidOption(`nodes and spares: ${error.message}`) : error;
-  }
+  const given = ["nodes", "serversFile", "spares"].filter((path) => origins.get(path) !== "default");
+  const where = given.map((path) => `${path} (${origins.get(path)})`).join(" and ");
+  if (all.length > 0) placed(where, () => new Ring(all)); // bad names, weights and doubles
   return named;
 }
 
 async function fromServersFile(file: string, files: string[]): Promise<NodeSetting[]> {
   const text = (await readText(file, true))!;
   files.push(file);
-  try {
-    return parseServersFile(text).map(({ name, address, weight }) => ({ name, address, weight }));
-  } catch (error) {
-    throw isRingshiftError(error) ? invalidOption(`${file}: ${error.message}`) : error;
-  }
+  return placed(file, () => parseServersFile(text)).map(({ name, address, weight }) => ({ name, address, weight }));
 }

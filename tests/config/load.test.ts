@@ -74,6 +74,11 @@ describe("sources", () => {
     expect(nodes).toEqual([{ address: "cache-1:11211" }, { address: "cache-2:11212", name: "b", vnodes: 80 }]);
   });
 
+  test("a section or a list with nothing behind its name is an empty one", async () => {
+    const { settings, nodes } = await load("nodes: [a]\nspares:\nobserver:\n");
+    expect([nodes, settings.spares, settings.observer.policy]).toEqual([[{ address: "a:11211" }], [], "report"]);
+  });
+
   test("nodes from a servers file beside the configuration", async () => {
     writeFileSync(join(folder, "servers"), "# ketama\n10.0.0.1:11211 60\nb 2 10.0.0.2:1\n");
     const { nodes, files } = await load("serversFile: servers");
@@ -101,14 +106,19 @@ describe("refusals name the place and what helps", () => {
     ["nodes:\n  - address: a\n    wieght: 2", /ringshift.yaml:1: nodes.0: unknown key wieght; did you mean weight\?/],
     ["nodes:\n  - addres: a", /nodes.0: unknown key addres; did you mean address\?/],
     ["nodes: [{weight: 2}]", /nodes.0.address: /],
-    ["nodes: [a, a]", /nodes and spares: node "a:11211" is listed twice/],
-    ["nodes: [a]\nspares: [a]", /listed twice/],
+    ["redis: redis://a\nnodes: [a, a]", /^nodes \(.*ringshift.yaml:2\): node "a:11211" is listed twice/],
+    ["nodes: [a]\nspares: [a]", /^nodes \(.*ringshift.yaml:1\) and spares \(.*ringshift.yaml:2\): .*listed twice/],
+    ["nodes:", /ringshift.yaml:1: nodes: Too small/],
     ["nodes:\n  - {address: a, weight: 1, vnodes: 2}", /give weight or vnodes, not both/],
     ["nodes: ['a b']", /nodes.0: not a server address/],
     ["nodes: [a]\nserversFile: s", /nodes \(.*:1\) and serversFile \(.*:2\): give one/],
     ["serversFile: nowhere", /nowhere cannot be read/],
-    ["namespace: 'a b'", /namespace "a b"/],
-    ["observer: {minNodes: 5, maxNodes: 4}", /minNodes 5 is above observer.maxNodes 4/],
+    ["redis: redis://a\nnamespace: 'a b'", /ringshift.yaml:2: namespace "a b"/],
+    [
+      "observer:\n  minNodes: 5\n  maxNodes: 4",
+      /^observer.minNodes \(.*ringshift.yaml:2\) 5 is above observer.maxNodes \(.*ringshift.yaml:3\) 4$/,
+    ],
+    ["observer: {minNodes: 17}", /minNodes \(.*ringshift.yaml:1\) 17 is above observer.maxNodes \(default\) 16$/],
     ["a: [", /ringshift.yaml:1: /],
     ["redis: redis://a\nspares: *there", /ringshift.yaml:2: Unresolved alias .*: there/],
     [`redis: redis://a\nspares:${ALIASES}`, /ringshift.yaml:2: Excessive alias count/],
