@@ -155,7 +155,10 @@ test("what cannot be served is said, with the exit code of its kind", async () =
   ).rejects.toThrow("INVALID_OPTION");
   const served = await start();
   const { port } = new URL(served.data);
-  await expect(start("--data-port", port)).rejects.toThrow("EADDRINUSE");
+  for (const name of ["data", "admin"]) {
+    const says = new RegExp(`The ${name} port .*:${port} .*EADDRINUSE.*--${name}-port, or .* ${name}\\.port in`);
+    await expect(start(`--${name}-port`, port)).rejects.toThrow(says);
+  }
   await served.end("SIGTERM");
 });
 

@@ -37,7 +37,7 @@ export interface ListenOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  /** How it stands in messages: "data", "admin". */
+  /** How it stands in messages and in the names of its settings: "data", "admin". */
   readonly name: string;
   /** Asked first. */
   readonly direct?: DirectHandler | undefined;
@@ -96,7 +96,9 @@ export async function listen(handler: Handler, options: ListenOptions): Promise<
     await once(server, "listening");
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new RingshiftError("INVALID_OPTION", `The ${name} port ${host}:${port} cannot be opened: ${why}`, { cause });
+    const settings = `--${name}-host and --${name}-port, or ${name}.host and ${name}.port in the configuration, say where it is`;
+    const message = `The ${name} port ${host}:${port} cannot be opened: ${why}; ${settings}.`;
+    throw new RingshiftError("INVALID_OPTION", message, { cause });
   }
   server.on("error", () => {}); // of single connections; the server goes on
   const bound = (server.address() as AddressInfo).port;
