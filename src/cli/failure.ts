@@ -15,7 +15,7 @@ export interface FailureDocument {
   };
 }
 
-/** What helps, where the message comes from deep below and can only say what happened. */
+/** What helps, where the message comes from deep below and can only say what happened. One that asks something itself is left alone. */
 const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   NODE_DOWN: "is the memcached running, and can it be reached from here? See ringshift status.",
   TIMEOUT: "is the server overloaded, or behind a firewall? See ringshift status.",
@@ -43,7 +43,7 @@ export function describe(error: unknown): FailureDocument {
     return { error: { code: "INTERNAL", message: `${String(error)} (RINGSHIFT_DEBUG=1 shows where)` } };
   }
   const { code, node, key } = error;
-  const hint = HINTS[code];
+  const hint = error.message.endsWith("?") ? undefined : HINTS[code];
   const message = hint === undefined ? error.message : `${error.message.replace(/\.$/, "")}: ${hint}`;
   return { error: { code, message, ...(node === undefined ? {} : { node }), ...(key === undefined ? {} : { key }) } };
 }

@@ -24,11 +24,12 @@ export async function findByElastiCache(endpoint: string, access?: ServerAccess)
   const session = new LineSession(endpoint, { access });
   try {
     const [head = "", version = "", servers = ""] = await session.ask("config get cluster", (line) => line === "END");
-    if (isErrorLine(head)) {
-      throw session.error("PROTOCOL_ERROR", `config get cluster was answered ${head}: is it a configuration endpoint?`);
-    }
     if (!HEAD.test(head) || !/^\d+$/.test(version)) {
-      throw session.error("PROTOCOL_ERROR", `config get cluster was answered ${JSON.stringify(head.slice(0, 60))}`);
+      const answer = isErrorLine(head) ? head : JSON.stringify(head.slice(0, 60));
+      throw session.error(
+        "PROTOCOL_ERROR",
+        `config get cluster was answered ${answer}: is it a configuration endpoint?`,
+      );
     }
     return parseServers(servers);
   } finally {

@@ -58,6 +58,13 @@ test("--from discovery is what RINGSHIFT_DISCOVERY says", async () => {
   expect((await run.outcome()).code).toBe(0);
 });
 
+test("an address that is no configuration endpoint is one question, not two", async () => {
+  const from = `elasticache:${cluster.servers[0]}`;
+  const message = `${cluster.servers[0]}: config get cluster was answered ERROR: is it a configuration endpoint?`;
+  const { stderr } = await cli.run(["plan", "--from", from]);
+  expect(stderr).toContain(`[ERR] PROTOCOL_ERROR: ${message}\n`);
+});
+
 test.each([
   ["no source", ["plan", "--from", "cache.example"], "A source of servers is file:PATH, dns:HOST"],
   ["two sources", ["init", "a", "--from", "dns:b"], "or --from SOURCE"],

@@ -82,7 +82,7 @@ describe("elasticache", () => {
 
   test.each([
     ["an ordinary memcached", "ERROR\r\n", /is it a configuration endpoint/],
-    ["something else", "HTTP/1.1 400 Bad Request\r\nEND\r\n", /answered "HTTP/],
+    ["something else", "HTTP/1.1 400 Bad Request\r\nEND\r\n", /answered "HTTP.*is it a configuration endpoint\?$/],
     ["no server", config(""), /names no server/],
     ["a server without a port", config("a|b"), /names "a\|b"/],
     ["a server of no name", config("||11211"), /names "\|\|11211"/],
