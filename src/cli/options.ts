@@ -5,6 +5,7 @@ import type { ServerAccess } from "../memcached/access.ts";
 import { formatAddress, parseAddress } from "../memcached/address.ts";
 import type { NewNode } from "../migration/change.ts";
 import { namespaceOf } from "../topology/namespace.ts";
+import { isRedisUrl, REDIS_URL_FORM } from "../topology/redis-url.ts";
 import { type AccessFlags, accessOf, addAccessOptions } from "./access.ts";
 
 const DEFAULT_REDIS = "redis://127.0.0.1:6379";
@@ -45,14 +46,9 @@ export function globalsOf(command: Command): Globals {
   };
 }
 
-/** ioredis takes nearly any text for something: a host, a path of a socket. */
 function checkRedisUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && ["redis:", "rediss:"].includes(url.protocol) && url.hostname !== "") return text;
-  throw new RingshiftError(
-    "INVALID_OPTION",
-    "--redis (or RINGSHIFT_REDIS) takes redis://[[user]:password@]host[:port][/db], or rediss:// for TLS.",
-  );
+  if (isRedisUrl(text)) return text;
+  throw new RingshiftError("INVALID_OPTION", `--redis (or RINGSHIFT_REDIS) takes ${REDIS_URL_FORM}.`);
 }
 
 /** Addresses in their one spelling, port included, so that a server is not named twice. @throws RingshiftError NODE_ADDRESS */

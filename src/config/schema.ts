@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { formatAddress, parseAddress } from "../memcached/address.ts";
 import { MAX_VNODES } from "../ring/index.ts";
+import { isRedisUrl, REDIS_URL_FORM } from "../topology/redis-url.ts";
 
 const port = z.int().min(0).max(65_535);
 const host = z.string().min(1).max(253);
@@ -35,7 +36,7 @@ const node = z.union([address.transform((text): z.infer<typeof nodeObject> => ({
 export const settingsSchema = z.strictObject({
   redis: z
     .string()
-    .regex(/^rediss?:\/\/[^/\s]+/, "takes redis://[[user]:password@]host[:port][/db], or rediss:// for TLS")
+    .refine(isRedisUrl, `takes ${REDIS_URL_FORM}`)
     .default("redis://127.0.0.1:6379")
     .describe("Redis with topology and index."),
   namespace: z.string().default("default").describe("The cluster in that Redis."),

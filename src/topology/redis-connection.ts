@@ -3,9 +3,14 @@
  *
  *   run (a script) ─► call ─► ioredis, which waits for a reconnection up to a limit ─► reply
  *                                                                                  └► REDIS_UNREACHABLE, with what the connection failed with
+ *
+ * No command runs in another database than the URL's. Where its SELECT fails ioredis only emits an error, then goes on in database 0; so a
+ * connection whose handshake has met any error is ended before ioredis sends what waits for it. Refused at the first time of all, the URL is
+ * wrong (INVALID_OPTION), and nothing is tried again; refused later (a fail-over, another ACL), Redis counts as away until it is not.
  */
 import { Redis, type RedisOptions, ReplyError } from "ioredis";
-import { RingshiftError } from "../errors.ts";
+import { invalidOption, RingshiftError } from "../errors.ts";
+import { isRedisUrl, REDIS_URL_FORM } from "./redis-url.ts";
 import * as scripts from "./scripts.ts";
 
 /** Default time of one command: what a client waits before it goes on without Redis. */
@@ -17,6 +22,9 @@ const DISCONNECT_MS = 0;
 /** Reconnections that an operator's command waits for: 1.5 s of pauses. */
 const OPERATOR_RETRIES = 4;
 
+/** How Redis begins its answer to a SELECT that will never do; others (BUSY, LOADING) pass. */
+const NEVER = /^(ERR|NOPERM)\b/;
+const LOST_DATABASE = "has a fail-over or an ACL taken its database away?";
 const ANOTHER = "Name another with --redis or RINGSHIFT_REDIS.";
 
 const COMMANDS = {
@@ -38,26 +46,42 @@ export class RedisConnection {
 
   /** What the connection failed with last: says more than ioredis' own errors of the commands that waited for it. */
   #lastError: Error | undefined;
+  /** With what Redis has refused the database at the first time of all: the connection has ended. */
+  #refused: Error | undefined;
+  #everReady = false;
 
   /**
    * @param url `redis://[[user]:password@]host[:port][/db]`, `rediss://` for TLS
    * @param timeoutMs of one command, and of a connection
+   * @throws RingshiftError INVALID_OPTION
    */
   constructor(url: string, timeoutMs = COMMAND_TIMEOUT_MS) {
+    if (!isRedisUrl(url)) throw invalidOption(`redis takes ${REDIS_URL_FORM}.`);
     this.#url = url;
     // an operator's command bears with a Redis that is just restarting
     const maxRetriesPerRequest = timeoutMs > COMMAND_TIMEOUT_MS ? OPERATOR_RETRIES : 1;
     this.#redis = connect(url, { commandTimeout: timeoutMs, maxRetriesPerRequest, connectTimeout: timeoutMs });
-    this.#redis.on("error", (error: Error) => {
-      this.#lastError = error;
-    });
+    this.#redis.on("error", (error: Error) => this.#failed(error));
     this.#redis.on("ready", () => {
+      this.#everReady = true;
       this.#lastError = undefined;
     });
     for (const [name, lua] of Object.entries(COMMANDS)) this.#redis.defineCommand(name, { lua });
   }
 
-  /** Runs one of the scripts. @throws RingshiftError REDIS_UNREACHABLE */
+  #failed(error: Error): void {
+    this.#lastError = error;
+    if (this.#redis.status !== "connect") return;
+    // a handshake; also where the answer to SELECT is only late, since ioredis does not look at it any more
+    if (!this.#everReady && isSelect(error) && NEVER.test(error.message)) {
+      this.#refused = error;
+      this.#redis.disconnect();
+    } else {
+      this.#redis.disconnect(true);
+    }
+  }
+
+  /** Runs one of the scripts. @throws RingshiftError as `call` */
   run(
     command: keyof typeof COMMANDS | "rsPageBuffer",
     keys: readonly string[],
@@ -69,7 +93,7 @@ export class RedisConnection {
     });
   }
 
-  /** @throws RingshiftError REDIS_UNREACHABLE, also for what Redis answers an error */
+  /** @throws RingshiftError REDIS_UNREACHABLE, also for what Redis answers an error; INVALID_OPTION when it has no such database for us */
   call<T>(call: (redis: Redis) => Promise<T>): Promise<T> {
     return this.#guard(call(this.#redis));
   }
@@ -84,17 +108,25 @@ export class RedisConnection {
 
   /** The error of a call that failed with `cause`. */
   unreachable(cause: unknown): RingshiftError {
+    const at = `Redis at ${printable(this.#url)}`;
+    if (this.#refused !== undefined) {
+      const what = `Database ${this.#redis.options.db} of ${at} cannot be selected (${this.#refused.message})`;
+      return invalidOption(
+        `${what}: the URL (option redis, --redis or RINGSHIFT_REDIS) names another, or none for database 0.`,
+      );
+    }
     const error = this.#lastError ?? cause;
     const why = error instanceof Error ? error.message || error.name : String(error);
     const what =
       error instanceof ReplyError
-        ? `refuses a command (${why}): ${helpFor(why)}`
+        ? `refuses a command (${why}): ${isSelect(error) ? LOST_DATABASE : helpFor(why)}`
         : `does not answer (${why}): is it running?`;
-    return new RingshiftError("REDIS_UNREACHABLE", `Redis at ${printable(this.#url)} ${what} ${ANOTHER}`, { cause });
+    return new RingshiftError("REDIS_UNREACHABLE", `${at} ${what} ${ANOTHER}`, { cause });
   }
 
   /** Calls back at every message on the channel, and after every reconnection. One channel only. */
   subscribe(channel: string, announced: () => void): void {
+    // announcements belong to no database, so this connection may go on where its SELECT fails
     const subscriber = connect(this.#url, { maxRetriesPerRequest: null });
     this.#subscriber = subscriber;
     subscriber.on("message", announced);
@@ -114,6 +146,10 @@ function connect(url: string, options: RedisOptions): Redis {
   const redis = new Redis(url, { ...options, ...end, retryStrategy, replyMapping: "legacy" as const });
   redis.on("error", () => {}); // every call that fails rejects by itself; reconnecting is ioredis' business
   return redis;
+}
+
+function isSelect(error: unknown): boolean {
+  return error instanceof ReplyError && (error as { command?: { name?: string } }).command?.name === "select";
 }
 
 /** What helps where Redis answers an error. */

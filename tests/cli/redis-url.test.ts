@@ -1,0 +1,31 @@
+/** Which Redis a command is for: what is no URL, or names a database that is not there, ends with 2. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type RedisServer, startRedis } from "../../src/testing/index.ts";
+import { Cli } from "./support.ts";
+
+let redis: RedisServer;
+let cli: Cli;
+beforeAll(async () => {
+  redis = await startRedis();
+  cli = new Cli(redis);
+});
+afterAll(() => redis.stop());
+
+test("a database that Redis does not have is not database 0", async () => {
+  for (const command of [["status"], ["init", "127.0.0.1:1"], ["get", "a"], ["serve", "--admin-port", "0"]]) {
+    const { code, stderr } = await cli.run([...command, "--redis", `${redis.url}/16`]);
+    expect([command, code]).toEqual([command, 2]);
+    expect(stderr).toMatch(/^\[ERR\] INVALID_OPTION: Database 16 of Redis at redis:.*\/16 cannot be selected/m);
+  }
+});
+
+describe.each(["redis://127.0.0.1:abc", "redis://127.0.0.1:99999", "redis://127.0.0.1/abc", "redis://127.0.0.1/1.5"])(
+  "%s",
+  (url) => {
+    test.each([[["status"]], [["serve"]], [["config", "show"]]])("is refused by %j", async (command) => {
+      const { code, stdout, stderr } = await cli.run([...command, "--redis", url]);
+      expect([code, stdout.toString()]).toEqual([2, ""]);
+      expect(stderr).toMatch(/^\[ERR\] INVALID_OPTION: --redis.* takes redis:\/\/.*\[\/db\]/);
+    });
+  },
+);
