@@ -1,5 +1,6 @@
 /** `config show`: every setting of `serve`, its value, and where that comes from. */
 import type { Command } from "commander";
+import { printableRedisUrl } from "../topology/redis-url.ts";
 import { data, json, ok, table } from "./output.ts";
 import { addSettingOptions, sourcesOf } from "./serve.ts";
 
@@ -37,5 +38,5 @@ function text(value: unknown): string {
 
 function withoutPassword(path: string, value: unknown): unknown {
   if (path === "auth.password") return value === undefined ? undefined : "***";
-  return path === "redis" ? String(value).replace(/\/\/([^@/]*)@/, "//***@") : value;
+  return path === "redis" ? printableRedisUrl(String(value)) : value;
 }

@@ -10,7 +10,7 @@
  */
 import { Redis, type RedisOptions, ReplyError } from "ioredis";
 import { invalidOption, RingshiftError } from "../errors.ts";
-import { isRedisUrl, REDIS_URL_FORM } from "./redis-url.ts";
+import { isRedisUrl, printableRedisUrl, REDIS_URL_FORM } from "./redis-url.ts";
 import * as scripts from "./scripts.ts";
 
 /** Default time of one command: what a client waits before it goes on without Redis. */
@@ -108,7 +108,7 @@ export class RedisConnection {
 
   /** The error of a call that failed with `cause`. */
   unreachable(cause: unknown): RingshiftError {
-    const at = `Redis at ${printable(this.#url)}`;
+    const at = `Redis at ${printableRedisUrl(this.#url)}`;
     if (this.#refused !== undefined) {
       const what = `Database ${this.#redis.options.db} of ${at} cannot be selected (${this.#refused.message})`;
       return invalidOption(
@@ -158,9 +158,4 @@ function helpFor(error: string): string {
   if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(error)) return "user and password go into the URL, redis://user:password@host.";
   if (error.startsWith("READONLY")) return "is it a replica by now?";
   return "its own log may say more.";
-}
-
-/** The URL without its password, for messages. */
-function printable(url: string): string {
-  return url.replace(/\/\/([^@/]*)@/, "//");
 }

@@ -1,4 +1,4 @@
-/** The URL of a Redis: which texts are one. */
+/** The URL of a Redis: which texts are one, and how it is shown. */
 
 /** For messages that say what is expected. */
 export const REDIS_URL_FORM =
@@ -12,6 +12,14 @@ export function isRedisUrl(text: string): boolean {
   if (hostname === "" || !/^(\/\d*)?$/.test(pathname)) return false;
   if (!searchParams.getAll("db").every((db) => /^\d+$/.test(db))) return false;
   return isDecodable(username) && isDecodable(password);
+}
+
+/** The URL for people: without user and password, and without its query, where ioredis takes a password too. */
+export function printableRedisUrl(text: string): string {
+  if (!URL.canParse(text)) return "redis://***";
+  const { protocol, username, password, host, pathname, search } = new URL(text);
+  const user = username === "" && password === "" ? "" : "***@";
+  return `${protocol}//${user}${host}${pathname}${search === "" ? "" : "?***"}`;
 }
 
 function isDecodable(text: string): boolean {

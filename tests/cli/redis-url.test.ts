@@ -1,7 +1,7 @@
-/** Which Redis a command is for: what is no URL, or names a database that is not there, ends with 2. */
+/** Which Redis a command is for: what is no URL, or names a database that is not there, ends with 2; what is secret in it is not shown. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../src/testing/index.ts";
-import { Cli } from "./support.ts";
+import { Cli, Run } from "./support.ts";
 
 let redis: RedisServer;
 let cli: Cli;
@@ -29,3 +29,19 @@ describe.each(["redis://127.0.0.1:abc", "redis://127.0.0.1:99999", "redis://127.
     });
   },
 );
+
+describe.each([
+  ["redis://ada:love:lace@127.0.0.1:1/2", "redis://***@127.0.0.1:1/2"],
+  ["redis://ada:love@lace@127.0.0.1:1", "redis://***@127.0.0.1:1"],
+  ["redis://127.0.0.1:1?password=lovelace", "redis://127.0.0.1:1?***"],
+])("%s", (url, shown) => {
+  test("is shown without its password", async () => {
+    const show = await new Run(["config", "show"], { RINGSHIFT_REDIS: url }).outcome();
+    const status = await new Run(["status"], { RINGSHIFT_REDIS: url, RINGSHIFT_DEBUG: "1" }).outcome();
+    expect([show.code, status.code]).toEqual([0, 4]);
+    for (const text of [show.stdout.toString(), status.stderr]) {
+      expect(text).toContain(shown);
+      expect(text).not.toMatch(/love|lace/);
+    }
+  });
+});

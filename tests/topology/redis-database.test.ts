@@ -59,7 +59,7 @@ describe("refused at first", () => {
     await appMay("-select");
     await expect(open(asApp("/1")).read()).rejects.toMatchObject({
       code: "INVALID_OPTION",
-      message: expect.stringMatching(/redis:\/\/.* cannot be selected \(NOPERM /),
+      message: expect.stringMatching(/redis:\/\/\*\*\*@127.* cannot be selected \(NOPERM /),
     });
     for (const database of ["", "/", "/0", "?db=0"]) {
       expect((await open(asApp(database)).read()).document).toBeNull();

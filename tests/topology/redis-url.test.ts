@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isRedisUrl } from "../../src/topology/redis-url.ts";
+import { isRedisUrl, printableRedisUrl } from "../../src/topology/redis-url.ts";
 
 describe("a Redis URL", () => {
   test.each([
@@ -33,3 +33,15 @@ describe("a Redis URL", () => {
     "redis://user:50%@cache",
   ])("is not %j", (text) => expect(isRedisUrl(text)).toBe(false));
 });
+
+test.each([
+  ["redis://127.0.0.1:6379/3", "redis://127.0.0.1:6379/3"],
+  ["rediss://[::1]", "rediss://[::1]"],
+  ["redis://:secret@cache:1", "redis://***@cache:1"],
+  ["redis://user:secret@cache", "redis://***@cache"],
+  ["redis://user:sec@ret@cache/1", "redis://***@cache/1"],
+  ["redis://cache?password=secret", "redis://cache?***"],
+  ["redis://user:1?secret@cache", "redis://user:1?***"],
+  ["redis://cache#secret", "redis://cache"],
+  ["redis://user:sec/ret@cache", "redis://***"],
+])("%s is shown as %s", (text, shown) => expect(printableRedisUrl(text)).toBe(shown));
