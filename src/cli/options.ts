@@ -9,6 +9,7 @@ import { isRedisUrl, REDIS_URL_FORM } from "../topology/redis-url.ts";
 import { type AccessFlags, accessOf, addAccessOptions } from "./access.ts";
 
 const DEFAULT_REDIS = "redis://127.0.0.1:6379";
+const MAX_INTERVAL_S = 86_400;
 
 export interface Globals {
   /** URL of Redis. */
@@ -68,6 +69,13 @@ export function positiveInteger(text: string): number {
   const value = positive(text);
   if (Number.isSafeInteger(value)) return value;
   throw new InvalidArgumentError("A whole number above 0 is expected.");
+}
+
+/** For commander: seconds between two looks, above 0. A timer takes no more than 24 days. */
+export function interval(text: string): number {
+  const value = positive(text);
+  if (value <= MAX_INTERVAL_S) return value;
+  throw new InvalidArgumentError(`At most ${MAX_INTERVAL_S} seconds, a day, are expected.`);
 }
 
 /** For commander: seconds, 0 or more. */

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { clusterStatus } from "./cluster-status.ts";
 import { withAdmin } from "./connect.ts";
 import { EXIT } from "./exit-codes.ts";
-import { globalsOf, positive } from "./options.ts";
+import { globalsOf, interval } from "./options.ts";
 import { data, json, warning } from "./output.ts";
 import { statusLines, statusProblems } from "./status-text.ts";
 import { watchStatus } from "./watch.ts";
@@ -20,7 +20,7 @@ export function registerStatus(program: Command): void {
   program
     .command("status")
     .description("show nodes, ring, index and the change under way; exit 5 when a node is down")
-    .option("--watch [seconds]", `go on until SIGTERM or SIGINT (default: every ${DEFAULT_WATCH_S} s)`, positive)
+    .option("--watch [seconds]", `go on until SIGTERM or SIGINT (default: every ${DEFAULT_WATCH_S} s)`, interval)
     .option("--exact", "count the live keys on the servers")
     .addHelpText("after", STATES)
     .action(async ({ watch, exact = false }: StatusFlags, command: Command) => {

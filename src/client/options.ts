@@ -1,7 +1,7 @@
 /** The options of a client, each with its default. */
 import { checkDiscovery, type DiscoveryOptions } from "../discovery/options.ts";
 import { invalidOption } from "../errors.ts";
-import { requireKnown } from "../known-options.ts";
+import { requireKnown, requireMilliseconds } from "../known-options.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import { NEW_NODE_FIELDS, type NewNode } from "../migration/change.ts";
 import type { WhenIndexDown } from "../protocol/session.ts";
@@ -43,7 +43,7 @@ export interface ClientOptions {
   readonly serializer?: Serializer | undefined;
   /** Compress values from a size on. Compressed values are read without this. Default: none is compressed. */
   readonly compress?: Compression | undefined;
-  /** Every call settles within this, in ms, waits for Redis included; not the time that `getOrSet`'s own `load` takes, nor `flush`, of which each step does. Default 5000. */
+  /** Every call settles within this, in ms, waits for Redis included; not the time that `getOrSet`'s own `load` takes, nor `flush`, of which each step does. Default 5000; at most a day. */
   readonly timeoutMs?: number | undefined;
   /** Time to connect to a server, in ms. Default 1000, and at most a third of `timeoutMs`. */
   readonly connectTimeoutMs?: number | undefined;
@@ -129,10 +129,7 @@ export function checkOptions(options: ClientOptions): void {
     }
   }
   for (const name of ["timeoutMs", "connectTimeoutMs", "ioTimeoutMs"] as const) {
-    const value = options[name];
-    if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
-      throw invalidOption(`${name} is a number of milliseconds above 0, not ${value}.`);
-    }
+    requireMilliseconds(name, options[name]);
   }
   if (options.whenIndexDown !== undefined && !["mark", "reject"].includes(options.whenIndexDown)) {
     throw invalidOption(`whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);

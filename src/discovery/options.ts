@@ -1,6 +1,6 @@
 /** The option `discovery` of a client. */
 import { invalidOption } from "../errors.ts";
-import { requireKnown } from "../known-options.ts";
+import { MAX_TIMER_MS, requireKnown, requireMilliseconds } from "../known-options.ts";
 import { sourceOf } from "./source.ts";
 
 export interface DiscoveryOptions {
@@ -19,8 +19,6 @@ export interface DiscoveryOptions {
 
 const KNOWN = ["from", "intervalMs", "autoApply", "dnsServers"] satisfies (keyof DiscoveryOptions)[];
 const DEFAULT_INTERVAL_MS = 60_000;
-/** What a timer takes. */
-const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
 export function intervalOf({ intervalMs = DEFAULT_INTERVAL_MS }: DiscoveryOptions): number {
   return intervalMs;
@@ -34,9 +32,7 @@ export function checkDiscovery(options: DiscoveryOptions, managed: boolean): voi
   requireKnown("discovery", options, KNOWN);
   const { from, intervalMs, autoApply, dnsServers } = options;
   sourceOf(from);
-  if (intervalMs !== undefined && !(Number.isFinite(intervalMs) && intervalMs > 0 && intervalMs <= MAX_INTERVAL_MS)) {
-    throw invalidOption(`discovery.intervalMs is a number of milliseconds above 0, not ${intervalMs}.`);
-  }
+  requireMilliseconds("discovery.intervalMs", intervalMs, MAX_TIMER_MS);
   if (autoApply !== undefined && typeof autoApply !== "boolean") {
     throw invalidOption(`discovery.autoApply is true or false, not ${String(autoApply)}.`);
   }

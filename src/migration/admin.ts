@@ -3,7 +3,7 @@
  */
 import { type OpenSession, openManaged } from "../client/session.ts";
 import { invalidOption, RingshiftError } from "../errors.ts";
-import { requireKnown } from "../known-options.ts";
+import { requireKnown, requireMilliseconds } from "../known-options.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import { isGone, Lease } from "../topology/lease.ts";
@@ -47,10 +47,7 @@ function checkAdminOptions(options: AdminOptions): void {
   if (typeof options?.redis !== "string" || options.redis === "") {
     throw invalidOption('openAdmin needs redis, a URL: { redis: "redis://127.0.0.1:6379" }.');
   }
-  const { ioTimeoutMs } = options;
-  if (ioTimeoutMs !== undefined && !(Number.isFinite(ioTimeoutMs) && ioTimeoutMs > 0)) {
-    throw invalidOption(`ioTimeoutMs is a number of milliseconds above 0, not ${ioTimeoutMs}.`);
-  }
+  requireMilliseconds("ioTimeoutMs", options.ioTimeoutMs);
 }
 
 export class Admin {

@@ -34,6 +34,11 @@ test.each([
   ["a negative weight", ["add-node", "a", "--weight", "-1"], /'-1' is invalid.*A number above 0/],
   ["half a vnode", ["set-vnodes", "a", "1.5"], /'1\.5' is invalid.*A whole number above 0/],
   ["a TTL that is no number", ["set", "a", "b", "--ttl", "soon"], /'soon' is invalid.*seconds/],
+  [
+    "a watch that a timer cannot wait for",
+    ["status", "--watch", "2147484"],
+    /'2147484' is invalid.*At most 86400 seconds/,
+  ],
   ["a rate of nothing", ["add-node", "a", "--rate", "0"], /'0' is invalid/],
   ["an unknown ring", ["init", "a", "--compat", "jump"], /Allowed choices are ringshift, libketama, libmemcached/],
   ["one name for two", ["add-node", "a", "b", "--name", "c", "--yes"], /--name goes with one address/],

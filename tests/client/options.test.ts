@@ -16,6 +16,12 @@ test.each<[string, unknown, string]>([
   ["text for true", { servers, hashTags: "yes" }, "hashTags is true or false, not yes."],
   ["a number for true", { servers, retryAmbiguous: 1 }, "retryAmbiguous is true or false, not 1."],
   ["a serializer without functions", { servers, serializer: {} }, "the functions serialize and deserialize"],
+  ["no time", { servers, timeoutMs: 0 }, "timeoutMs is a number of milliseconds above 0, not 0."],
+  ...["timeoutMs", "connectTimeoutMs", "ioTimeoutMs"].map((name): [string, unknown, string] => [
+    `a ${name} that a timer cannot wait for`,
+    { servers, [name]: 2 ** 31 },
+    `${name} is at most 86400000 milliseconds, not 2147483648.`,
+  ]),
   ["compress without saying how", { servers, compress: true }, "compress is an object, { algorithm"],
   [
     "compress with a misspelt threshold",

@@ -233,6 +233,7 @@ test("of a difference that is carried out in part, each part is said as what bec
 test.each([
   ["an unknown source", { from: "consul:x" }, /A source of servers is/],
   ["an unknown option", { from: "dns:a", interval: 5 }, /did you mean intervalMs/],
+  ["too long an interval", { from: "dns:a", intervalMs: 2 ** 31 }, /discovery.intervalMs is at most 2147483647/],
   ["no interval", { from: "dns:a", intervalMs: 0 }, /discovery.intervalMs/],
   ["autoApply without Redis", { from: "dns:a", autoApply: true }, /needs `redis`/],
   ["text alone", "dns:a", /discovery is an object/],

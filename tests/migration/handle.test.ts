@@ -73,6 +73,10 @@ test.each<[unknown, string]>([
   [undefined, "openAdmin needs redis, a URL"],
   [{ namespace: "a" }, "openAdmin needs redis, a URL"],
   [{ redis: "redis://127.0.0.1:1", ioTimeoutMs: 0 }, "ioTimeoutMs is a number of milliseconds above 0, not 0."],
+  [
+    { redis: "redis://127.0.0.1:1", ioTimeoutMs: 2 ** 31 },
+    "ioTimeoutMs is at most 86400000 milliseconds, not 2147483648.",
+  ],
 ])("openAdmin(%j) is refused", async (options, message) => {
   const told = { code: "INVALID_OPTION", message: expect.stringContaining(message) };
   await expect(openAdmin(options as AdminOptions)).rejects.toMatchObject(told);

@@ -17,3 +17,10 @@ test("an abort ends a wait", async () => {
   controller.abort();
   await wait;
 });
+
+test("a wait that is longer than a timer takes is none that ends at once", async () => {
+  const slept: number[] = [];
+  const clock = { ...systemClock, sleep: async (ms: number) => void slept.push(ms) };
+  await new RateLimit(clock, 0.0001).take(1_000);
+  expect(slept).toEqual([2 ** 31 - 1]);
+});
