@@ -46,7 +46,7 @@ export class Codec {
     this.#compression = compression;
   }
 
-  /** Items may be compressed: by this client at least. */
+  /** This client compresses as a rule. Where it does not, items of others and of single calls may be compressed all the same. */
   get compresses(): boolean {
     return this.#compression !== undefined;
   }

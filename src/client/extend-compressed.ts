@@ -1,6 +1,9 @@
 /**
  * append and prepend where values may be compressed: bytes put behind a compressed value would be lost in it. So the value is read, and a
  * compressed one is taken apart, extended, and stored by its CAS as it would have been without compression.
+ *
+ * Any client may find such a value, since a call's own option or another client can have compressed it. One that compresses as a rule reads
+ * at once; one that does not extends in place, and reads when the look before that shows a compressed value.
  */
 import { exptimeOf } from "../memcached/commands.ts";
 import { arrive } from "../protocol/attempt.ts";
@@ -14,7 +17,21 @@ import { decompress, FLAG_COMPRESSION } from "./compress.ts";
 
 const MAX_ROUNDS = 200;
 
-/** As `mutate.extend`. */
+/** As `mutate.extend`, where few values are compressed. */
+export async function extendInPlace(session: Session, route: Route, data: Buffer, mode: "A" | "P"): Promise<boolean> {
+  try {
+    return await mutate.extend(session, route, data, mode, ({ flags = 0 }) => {
+      if ((flags & FLAG_COMPRESSION) !== 0) throw new IsCompressed();
+    });
+  } catch (error) {
+    if (!(error instanceof IsCompressed)) throw error;
+    return extendCompressed(session, route, data, mode);
+  }
+}
+
+class IsCompressed extends Error {}
+
+/** As `mutate.extend`, where most values are. */
 export async function extendCompressed(
   session: Session,
   route: Route,

@@ -12,7 +12,7 @@ import { abortable } from "./bound.ts";
 import { encode } from "./codec.ts";
 import type { Core } from "./core.ts";
 import { UNDECIDED } from "./direct.ts";
-import { extendCompressed } from "./extend-compressed.ts";
+import { extendCompressed, extendInPlace } from "./extend-compressed.ts";
 import type { Call } from "./operate.ts";
 import type { Reader } from "./reading.ts";
 import { Storing } from "./storing.ts";
@@ -82,7 +82,7 @@ export class Writer {
     const { session, codec } = this.#core;
     const bytes = bytesOf(key, data);
     return this.#core.run(key, signal, true, false, (route) =>
-      codec.compresses ? extendCompressed(session, route, bytes, mode) : mutate.extend(session, route, bytes, mode),
+      codec.compresses ? extendCompressed(session, route, bytes, mode) : extendInPlace(session, route, bytes, mode),
     );
   }
 

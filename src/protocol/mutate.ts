@@ -81,13 +81,25 @@ export async function replace(session: Session, route: Route, item: Item): Promi
   );
 }
 
-/** Appends or prepends to a value that is there. The data's flags and TTL are those of the value. */
-export async function extend(session: Session, route: Route, data: Buffer, mode: "A" | "P"): Promise<boolean> {
+/**
+ * Appends or prepends to a value that is there. The data's flags and TTL are those of the value.
+ * @param check told of the value's flags and size before anything is sent; what it throws ends the call
+ */
+export async function extend(
+  session: Session,
+  route: Route,
+  data: Buffer,
+  mode: "A" | "P",
+  check?: (look: Reply) => void,
+): Promise<boolean> {
   await arrive(session, route);
   // a piece that is too large by itself would take the old value with it; a sum that is too large leaves it (NS)
   await fits(session, route, data.length);
-  const size = (look: Reply) => fits(session, route, (look.size ?? 0) + data.length);
-  return conditional(session, route, (cas) => metaSet(route.key, data, { flags: 0, ttl: 0, mode, cas }), size);
+  const checkAll = async (look: Reply) => {
+    check?.(look);
+    await fits(session, route, (look.size ?? 0) + data.length);
+  };
+  return conditional(session, route, (cas) => metaSet(route.key, data, { flags: 0, ttl: 0, mode, cas }), checkAll);
 }
 
 /** Adds to, or subtracts from, a decimal value; undefined on a miss. @throws RingshiftError NOT_NUMERIC */

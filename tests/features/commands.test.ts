@@ -48,6 +48,29 @@ describe.each(["stable", "moving"] as const)("in a %s cluster", (state) => {
     expect(await packing.append(fresh(), "end")).toBe(false);
   });
 
+  test.each(["zlib", "brotli"] as const)(
+    "append and prepend to a value that another client has compressed: %s",
+    async (algorithm) => {
+      const packing = await cluster.client({ compress: { algorithm, threshold: 10 } });
+      const key = fresh();
+      await packing.set(key, "a".repeat(5000), { ttl: 500 });
+      expect(await cache.append(key, "end")).toBe(true);
+      expect(await cache.get(key)).toBe(`${"a".repeat(5000)}end`);
+      expect((await cache.getMeta(key))!.ttl).toBeGreaterThan(400);
+      await packing.set(key, "a".repeat(5000));
+      expect(await cache.prepend(key, "begin")).toBe(true);
+      expect(await packing.get(key)).toBe(`begin${"a".repeat(5000)}`);
+    },
+  );
+
+  test("append and prepend to a value that a single call has compressed", async () => {
+    const key = fresh();
+    await cache.set(key, "a".repeat(5000), { compress: true });
+    expect(await cache.append(key, "end")).toBe(true);
+    expect(await cache.prepend(key, "begin")).toBe(true);
+    expect(await cache.get(key)).toBe(`begin${"a".repeat(5000)}end`);
+  });
+
   test("gat answers the value and gives it a new TTL", async () => {
     const key = fresh();
     expect(await cache.gat(key, 10)).toBeUndefined();
