@@ -131,10 +131,10 @@ export class Writer {
     return options.bigint ? BigInt(text) : Number(text);
   }
 
-  /** A counter's first value: flagged as a number, or as a bigint where it was given as one. */
+  /** A counter's first value: flagged as a number, or as a bigint where it was given as one. Memcached counts on it, so no serializer has it. */
   #initial(key: string, initial: number | bigint, ttl: number): Item {
     wholeNumber(key, "initial", initial);
-    return this.#core.item(key, initial, { ttl, compress: false });
+    return { ...encode(initial, key), exptime: this.#core.exptime(key, ttl) };
   }
 }
 

@@ -119,6 +119,22 @@ describe("a serializer", () => {
     expect(await dated.get("d")).toEqual({ plain: "x".repeat(100) });
   });
 
+  test("that takes every value leaves a counter's initial alone: memcached counts on it", async () => {
+    const FLAG_SEALED = 1 << 9;
+    const sealing = await cluster.client({
+      serializer: {
+        serialize: (value: unknown) => ({ data: Buffer.from(`sealed ${JSON.stringify(value)}`), flags: FLAG_SEALED }),
+        deserialize: (data: Buffer, flags: number) =>
+          flags === FLAG_SEALED ? JSON.parse(data.toString().slice("sealed ".length)) : undefined,
+      },
+    });
+    expect(await sealing.incr("sealed:n", 1, { initial: 5 })).toBe(5);
+    expect(await sealing.incr("sealed:n", 1, { initial: 5 })).toBe(6);
+    expect(await sealing.get("sealed:n")).toBe(6);
+    expect(await sealing.decr("sealed:b", 1, { initial: 2n ** 60n, bigint: true })).toBe(2n ** 60n);
+    expect(await sealing.get("sealed:b")).toBe(2n ** 60n);
+  });
+
   test("may not use the bits that ringshift reads", () => {
     for (const flags of [0x10000, PLACEHOLDER_FLAGS, -1, 2 ** 32, 0.5]) {
       const codec = new Codec({ ...serializer, serialize: () => ({ data: Buffer.alloc(1), flags }) });
