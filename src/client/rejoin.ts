@@ -72,14 +72,23 @@ export class Rejoin {
       for (const key of keys) if (own.size <= MAX_OWN_KEYS) own.add(key);
     }
     const node = nodes.find((one) => one.name === name);
-    if (node !== undefined) this.#pool!.link(node).suspect();
+    if (node !== undefined) this.#suspect(node);
+  }
+
+  /** After `quit` there is nothing that the server could be kept from. */
+  #suspect(node: Endpoint): void {
+    try {
+      this.#pool!.link(node).suspect();
+    } catch (error) {
+      if (!isRingshiftError(error, "CLOSED")) throw error;
+    }
   }
 
   /** Servers with dirty keys are repaired before they are asked anything more. @throws RingshiftError REDIS_UNREACHABLE */
   async poll(nodes: readonly Endpoint[]): Promise<void> {
     if (this.#dirty === undefined) return;
     const names = await this.#dirty.nodesWithSome(nodes.map((node) => node.name));
-    for (const node of nodes) if (names.includes(node.name)) this.#pool!.link(node).suspect();
+    for (const node of nodes) if (names.includes(node.name)) this.#suspect(node);
   }
 
   /** Before the server serves this client again. What it throws keeps it out. */
