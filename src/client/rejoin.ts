@@ -23,13 +23,22 @@ export type OnRejoin = "repair" | "flush";
 /** Keys of failed writes that Redis could not be told of, at most per server; with more, the server is flushed. */
 const MAX_OWN_KEYS = 100_000;
 
+/** What this process has lost at a server and Redis does not list. Losses are numbered. */
+interface Own {
+  /** By key, its last loss. */
+  readonly keys: Map<string, number>;
+  /** The last loss that there was no room for. */
+  beyond: number | undefined;
+}
+
 export class Rejoin {
   readonly #how: OnRejoin;
   readonly #namespace: Namespace;
   /** Undefined without Redis. */
   readonly #dirty: DirtyKeys | undefined;
-  /** By server: keys that Redis does not list yet. */
-  readonly #own = new Map<string, Set<string>>();
+  /** By server. */
+  readonly #own = new Map<string, Own>();
+  #losses = 0;
   /** By server: what one turn of the event loop has lost. */
   readonly #batches = new Map<string, { readonly keys: Set<string>; readonly listed: Promise<void> }>();
   #pool: LinkPool | undefined;
@@ -67,12 +76,20 @@ export class Rejoin {
       await this.#dirty!.add(name, [...keys]);
     } catch (error) {
       if (!isRingshiftError(error)) throw error;
-      const own = this.#own.get(name) ?? new Set();
-      this.#own.set(name, own);
-      for (const key of keys) if (own.size <= MAX_OWN_KEYS) own.add(key);
+      this.#keep(name, keys);
     }
     const node = nodes.find((one) => one.name === name);
     if (node !== undefined) this.#suspect(node);
+  }
+
+  #keep(name: string, keys: ReadonlySet<string>): void {
+    const own = this.#own.get(name) ?? { keys: new Map<string, number>(), beyond: undefined };
+    this.#own.set(name, own);
+    for (const key of keys) {
+      const loss = ++this.#losses;
+      if (own.keys.size < MAX_OWN_KEYS || own.keys.has(key)) own.keys.set(key, loss);
+      else own.beyond = loss;
+    }
   }
 
   /** After `quit` there is nothing that the server could be kept from. */
@@ -93,10 +110,7 @@ export class Rejoin {
 
   /** Before the server serves this client again. What it throws keeps it out. */
   async readmit(node: Endpoint, exchange: FirstWords): Promise<void> {
-    const own = this.#own.get(node.name);
-    if (this.#how === "flush" || (own !== undefined && own.size > MAX_OWN_KEYS)) await this.#flush(node, exchange);
-    else if (own !== undefined) await deleteKeys(exchange, [...own]);
-    if (own !== undefined && this.#own.get(node.name) === own) this.#own.delete(node.name);
+    await this.#repairOwn(node, exchange);
     if (this.#dirty === undefined) return;
     for (let found = await this.#dirty.some(node.name); found.length > 0; found = await this.#dirty.some(node.name)) {
       await deleteKeys(
@@ -105,6 +119,23 @@ export class Rejoin {
       );
       await this.#dirty.remove(node.name, found);
     }
+  }
+
+  /** What is lost meanwhile, be it one of the same keys, is for the next time. */
+  async #repairOwn(node: Endpoint, exchange: FirstWords): Promise<void> {
+    const own = this.#own.get(node.name);
+    const lost = [...(own?.keys ?? [])];
+    const beyond = own?.beyond;
+    if (this.#how === "flush" || beyond !== undefined) await this.#flush(node, exchange);
+    else if (lost.length > 0) {
+      await deleteKeys(
+        exchange,
+        lost.map(([key]) => key),
+      );
+    }
+    if (own === undefined) return;
+    for (const [key, loss] of lost) if (own.keys.get(key) === loss) own.keys.delete(key);
+    if (own.beyond === beyond) own.beyond = undefined;
   }
 
   async #flush(node: Endpoint, exchange: FirstWords): Promise<void> {
