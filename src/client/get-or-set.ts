@@ -8,7 +8,7 @@
  *         └─ a lease, or not taken ─► wait with jitter, look again
  *
  * A winner of the token that dies would leave the old value to expire unrenewed: after LEASE_TTL_S somebody who still reads it stores it
- * again as it is, by its CAS, which gives out a new token. A winner whose `load` throws does so at once.
+ * again as it is, by its CAS, which gives out a new token. A winner whose `load` makes nothing does so at once.
  * Callers of one process share one call per key.
  */
 import { RingshiftError } from "../errors.ts";
@@ -19,6 +19,7 @@ import { Retry } from "../protocol/outcome.ts";
 import { type Found, read } from "../protocol/read.ts";
 import type { Item } from "../protocol/store.ts";
 import { abortable } from "./bound.ts";
+import { checkCompression } from "./compress.ts";
 import type { Core } from "./core.ts";
 import { HeldLease } from "./held-lease.ts";
 import type { Call } from "./operate.ts";
@@ -39,6 +40,8 @@ const MAX_REFRESH_S = 2 ** 31 - 1;
 /** A value, and the node that has it. */
 interface Held extends Found {
   readonly node: string;
+  /** Monotonic ms, before its remaining TTL was asked for. */
+  readonly askedAt: number;
 }
 
 type Seen =
@@ -89,8 +92,9 @@ export class GetOrSet {
   }
 
   #plan(key: string, ttl: number, options: GetOrSetOptions): Plan {
-    const { staleTtl = 0, earlyRefresh = 0 } = options;
+    const { staleTtl = 0, earlyRefresh = 0, compress } = options;
     this.#core.exptime(key, ttl);
+    if (compress !== undefined && typeof compress !== "boolean") checkCompression(compress);
     if (ttl === 0 && (staleTtl > 0 || earlyRefresh > 0)) {
       const message = "getOrSet: staleTtl and earlyRefresh need a TTL, and 0 is none.";
       throw new RingshiftError("INVALID_TTL", message, { key });
@@ -110,8 +114,8 @@ export class GetOrSet {
     const { clock } = core.session;
     const startedAt = clock.now();
     for (let waits = 0; ; waits++) {
-      const seen = await this.#look(key, plan, waits === 0);
-      if (seen === undefined && waits === 0) core.sawRead(key, false); // reads count as misses while the server is away (onNodeDown)
+      const seen = await this.#look(key, plan);
+      if (waits === 0) core.sawRead(key, seen?.kind === "value"); // away (undefined) is a miss: onNodeDown says so
       if (seen === undefined || seen.kind === "refused") return this.#loadOnly(load);
       if (seen.kind === "value") {
         const value = core.read(seen.held.reply, key, seen.held.node) as T;
@@ -128,18 +132,18 @@ export class GetOrSet {
   }
 
   /** One look at the key, and where there is nothing a try to take the lease. Undefined: its server is away. */
-  #look(key: string, plan: Plan, first: boolean): Promise<Seen | undefined> {
+  #look(key: string, plan: Plan): Promise<Seen | undefined> {
     const core = this.#core;
     const { session } = core;
     const flags = plan.refreshBelow > 0 ? `v f c t R${plan.refreshBelow}` : "v f c";
     // not a caller's write: what it may leave behind is a lease, which is no value
     return core.run<Seen | undefined>(key, undefined, false, true, async (route) => {
       let leased = false;
+      const askedAt = session.clock.now();
       const found = await read(session, route, flags, () => {
         leased = true;
       });
-      if (first) core.sawRead(key, found !== undefined);
-      if (found !== undefined) return { kind: "value", held: { ...found, node: route.node.name } };
+      if (found !== undefined) return { kind: "value", held: { ...found, node: route.node.name, askedAt } };
       if (leased) return { kind: "wait" };
       if (route.moving && route.view.document.phase === "F") throw new Retry();
       await arrive(session, route);
@@ -173,28 +177,34 @@ export class GetOrSet {
       await held.giveBack();
       return value;
     }
-    let item: Item;
+    let stored = false;
     try {
-      item = this.#item(key, value, plan);
+      stored = await held.fill(this.#item(key, value, plan));
     } catch (error) {
       await held.giveBack();
       throw error;
+    } finally {
+      if (!stored) core.counters.loadsDiscarded++;
     }
-    if (!(await held.fill(item))) core.counters.loadsDiscarded++;
     return value;
   }
 
   /** Loads anew behind a caller's answer. Whatever goes wrong leaves the old value, and the token free. */
   async #refresh<T>(key: string, load: Load<T>, plan: Plan, held: Held): Promise<void> {
-    const core = this.#core;
+    const { counters } = this.#core;
+    let made = false;
     try {
-      core.counters.loads++;
+      counters.loads++;
       const value = await load();
-      if (value !== undefined && (await this.#over(key, held, this.#item(key, value, plan)))) return;
+      made = value !== undefined;
+      if (made) {
+        if (!(await this.#over(key, held, this.#item(key, value, plan)))) counters.loadsDiscarded++;
+        return;
+      }
     } catch {
-      await this.#again(key, held).catch(() => {}); // its server is away: the next reader's token is not ours to give
+      if (made) counters.loadsDiscarded++;
     }
-    core.counters.loadsDiscarded++;
+    await this.#again(key, held).catch(() => {}); // its server is away: the next reader's token is not ours to give
   }
 
   /** A value that is past its TTL or near its end: is this caller the one to load it? */
@@ -218,11 +228,13 @@ export class GetOrSet {
     return false;
   }
 
-  /** The value once more, as it is, so that the next reader wins the token. */
+  /** The value once more, as it is and for the time that it has left, so that the next reader wins the token. At its end it is left alone. */
   async #again(key: string, held: Held): Promise<void> {
-    const { ttl, value, flags } = held.reply;
-    const exptime = this.#core.exptime(key, Math.max(1, ttl ?? 1));
-    await this.#over(key, held, { data: value!, flags: flags ?? 0, exptime });
+    const { clock } = this.#core.session;
+    const { ttl = 0, value, flags } = held.reply;
+    const left = ttlLeft(ttl, clock.now() - held.askedAt, clock.random());
+    if (left <= 0) return;
+    await this.#over(key, held, { data: value!, flags: flags ?? 0, exptime: this.#core.exptime(key, left) });
   }
 
   /** Stores over the item that was found, if it is still that. */
@@ -239,4 +251,13 @@ export class GetOrSet {
     const { data, flags } = this.#core.codec.encode(value, key, plan.options.compress);
     return { data, flags, exptime: plan.exptime };
   }
+}
+
+/**
+ * What is left of a TTL after a while, in the whole seconds that memcached counts. A part of a second counts as one as often as it is long, so
+ * that a value which is stored again and again ends when it should on the average: rounded up it would end early, rounded down never.
+ * @param chance uniform in [0, 1)
+ */
+export function ttlLeft(ttlS: number, passedMs: number, chance: number): number {
+  return ttlS - Math.floor(passedMs / 1000 + chance);
 }

@@ -31,7 +31,7 @@ export class HeldLease {
 
   /**
    * Stores the value on the lease. False: something else has happened to the key, or its server cannot be reached, or nobody knows.
-   * @throws RingshiftError VALUE_TOO_LARGE; the key is free then
+   * @throws RingshiftError VALUE_TOO_LARGE; the lease stands then
    */
   async fill(item: Item): Promise<boolean> {
     await this.#stop();
@@ -40,12 +40,8 @@ export class HeldLease {
         (await this.#run(true, (route, lease) => mutate.fillLease(this.#core.session, route, item, lease))) ?? false
       );
     } catch (error) {
-      if (isRingshiftError(error, "VALUE_TOO_LARGE")) {
-        await this.giveBack();
-        throw error;
-      }
-      if (isRingshiftError(error)) return false;
-      throw error;
+      if (!isRingshiftError(error) || error.code === "VALUE_TOO_LARGE") throw error;
+      return false;
     }
   }
 

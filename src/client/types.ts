@@ -102,7 +102,10 @@ export interface Metrics extends Readonly<SessionCounters> {
   /** Keys read with a value, and without; also without where the server was away and the client takes that for a miss (`onNodeDown`). */
   readonly hits: number;
   readonly misses: number;
-  /** Loads that `getOrSet` ran here, and of those the ones whose value was not stored: it had changed meanwhile, or its server was away. */
+  /**
+   * Loads that `getOrSet` ran here, and of those the ones that made a value which was not stored: the key had changed meanwhile, its server was
+   * away, or the value cannot be stored. A load that throws or makes `undefined` is not among these.
+   */
   readonly loads: number;
   readonly loadsDiscarded: number;
 }

@@ -168,6 +168,9 @@ describe.each(["stable", "moving"] as const)("in a %s cluster", (state) => {
     await expect(cache.getOrSet("k", 0, load, { staleTtl: 1 })).rejects.toMatchObject({ code: "INVALID_TTL" });
     await expect(cache.getOrSet("k", -1, load)).rejects.toMatchObject({ code: "INVALID_TTL" });
     await expect(cache.getOrSet("", 1, load)).rejects.toMatchObject({ code: "INVALID_KEY" });
+    for (const compress of ["gzip", { algorithm: "lzw" }, null] as unknown[] as boolean[]) {
+      await expect(cache.getOrSet("k", 10, load, { compress })).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    }
   });
 });
 
