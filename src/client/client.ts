@@ -12,6 +12,7 @@ import { locate } from "./locate.ts";
 import * as multi from "./multi.ts";
 import type { OperateOptions } from "./operate.ts";
 import { Reader } from "./reading.ts";
+import { Running } from "./running.ts";
 import * as servers from "./servers.ts";
 import type { OpenSession } from "./session.ts";
 import type {
@@ -50,8 +51,9 @@ export class Client {
   constructor(open: OpenSession, options: OperateOptions, settings: ClientSettings = {}) {
     this.#core = new Core(open, options, settings);
     this.#reader = new Reader(this.#core);
-    this.#writer = new Writer(this.#core, this.#reader);
-    this.#getOrSet = new GetOrSet(this.#core);
+    const running = new Running(this.#core);
+    this.#writer = new Writer(this.#core, this.#reader, running);
+    this.#getOrSet = new GetOrSet(this.#core, running);
   }
 
   /** The value, or undefined on a miss. @throws RingshiftError */
@@ -96,8 +98,9 @@ export class Client {
    * The value; where there is none, what `load` answers, stored for `ttl` seconds (0: for ever). One `load` at a time per key in the whole
    * cluster: other callers wait for it, up to the client's timeout. A value is not stored when the key was written or deleted while it was
    * loaded, nor when its server cannot be reached, nor when it is undefined; the caller gets it all the same. What `load` throws rejects the call
-   * and frees the key; a process that dies frees it within 5 seconds. Callers in one process share one call.
-   * @throws RingshiftError, TIMEOUT when another process loads for longer than the client's timeout; and what `load` throws
+   * and frees the key; a process that dies frees it within 5 seconds. Callers in one process share one call: who joined one whose value was not
+   * stored is answered by another, and who calls after a write of this process joins none from before it.
+   * @throws RingshiftError, TIMEOUT when another caller loads for longer than the client's timeout; and what `load` throws
    */
   getOrSet<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions = NONE): Promise<T> {
     return this.#command("getOrSet", key, options, GET_OR_SET, () => this.#getOrSet.run(key, ttl, load, options));

@@ -9,7 +9,7 @@
  *
  * A winner of the token that dies would leave the old value to expire unrenewed: after LEASE_TTL_S somebody who still reads it stores it
  * again as it is, by its CAS, which gives out a new token. A winner whose `load` makes nothing does so at once.
- * Callers of one process share one call per key.
+ * Callers of one process share one call per key (running.ts).
  */
 import { RingshiftError } from "../errors.ts";
 import { arrive } from "../protocol/attempt.ts";
@@ -23,6 +23,7 @@ import { checkCompression } from "./compress.ts";
 import type { Core } from "./core.ts";
 import { HeldLease } from "./held-lease.ts";
 import type { Call } from "./operate.ts";
+import type { Made, Running } from "./running.ts";
 import type { GetOrSetOptions } from "./types.ts";
 
 /** What computes a value. `undefined` is answered and not stored. */
@@ -60,12 +61,13 @@ interface Plan {
 
 export class GetOrSet {
   readonly #core: Core;
-  readonly #running = new Map<string, Promise<unknown>>();
+  readonly #running: Running;
   /** Old values whose token somebody else has: since when this process has seen that. */
   readonly #watched = new Map<string, { readonly cas: string; readonly since: number }>();
 
-  constructor(core: Core) {
+  constructor(core: Core, running: Running) {
     this.#core = core;
+    this.#running = running;
   }
 
   run<T>(key: string, ttl: number, load: Load<T>, options: GetOrSetOptions): Promise<T> {
@@ -76,19 +78,10 @@ export class GetOrSet {
     const plan = this.#plan(key, ttl, options);
     const wire = this.#core.wire(key);
     const { signal } = options;
-    if (signal === undefined) return this.#shared(key, wire, load, plan);
-    const attempt = () => this.#shared(key, wire, load, plan);
+    const attempt = () => this.#running.join(wire, () => this.#begin(key, load, plan), signal);
+    if (signal === undefined) return attempt();
     const call = { key, wire, hash: 0, write: false, repeatable: true, attempt } satisfies Call<T>;
     return abortable(signal, call, attempt);
-  }
-
-  /** The call on the key that is under way in this process, or a new one. An aborted caller leaves it to the others. */
-  #shared<T>(key: string, wire: string, load: Load<T>, plan: Plan): Promise<T> {
-    const running = this.#running.get(wire) as Promise<T> | undefined;
-    if (running !== undefined) return running;
-    const begun = this.#begin(key, load, plan).finally(() => this.#running.delete(wire));
-    this.#running.set(wire, begun);
-    return begun;
   }
 
   #plan(key: string, ttl: number, options: GetOrSetOptions): Plan {
@@ -109,22 +102,23 @@ export class GetOrSet {
     return { refreshBelow: Math.min(Math.ceil(staleTtl + earlyRefresh), MAX_REFRESH_S), exptime, options };
   }
 
-  async #begin<T>(key: string, load: Load<T>, plan: Plan): Promise<T> {
+  async #begin<T>(key: string, load: Load<T>, plan: Plan): Promise<Made<T>> {
     const core = this.#core;
     const { clock } = core.session;
     const startedAt = clock.now();
     for (let waits = 0; ; waits++) {
       const seen = await this.#look(key, plan);
       if (waits === 0) core.sawRead(key, seen?.kind === "value"); // away (undefined) is a miss: onNodeDown says so
-      if (seen === undefined || seen.kind === "refused") return this.#loadOnly(load);
+      if (seen === undefined || seen.kind === "refused")
+        return { value: await this.#loadOnly(load), sure: seen === undefined };
       if (seen.kind === "value") {
         const value = core.read(seen.held.reply, key, seen.held.node) as T;
         if (this.#isToRefresh(key, seen.held, plan)) void this.#refresh(key, load, plan, seen.held);
-        return value;
+        return { value, sure: true };
       }
       if (seen.kind === "lease") return this.#load(key, load, plan, seen.lease);
       if (clock.now() - startedAt > core.options.timeoutMs) {
-        const message = `Another process loads ${JSON.stringify(key)} and has not finished within ${core.options.timeoutMs} ms.`;
+        const message = `Another caller loads ${JSON.stringify(key)} and has not finished within ${core.options.timeoutMs} ms.`;
         throw new RingshiftError("TIMEOUT", message, { key });
       }
       await clock.sleep(Math.min(FIRST_WAIT_MS * 1.5 ** waits, MAX_WAIT_MS) * (0.5 + clock.random() / 2));
@@ -162,7 +156,7 @@ export class GetOrSet {
     return value;
   }
 
-  async #load<T>(key: string, load: Load<T>, plan: Plan, lease: Lease): Promise<T> {
+  async #load<T>(key: string, load: Load<T>, plan: Plan, lease: Lease): Promise<Made<T>> {
     const core = this.#core;
     const held = new HeldLease(core, key, lease);
     let value: T;
@@ -173,10 +167,7 @@ export class GetOrSet {
       await held.giveBack();
       throw error;
     }
-    if (value === undefined) {
-      await held.giveBack();
-      return value;
-    }
+    if (value === undefined) return { value, sure: await held.giveBack() };
     let stored = false;
     try {
       stored = await held.fill(this.#item(key, value, plan));
@@ -186,7 +177,7 @@ export class GetOrSet {
     } finally {
       if (!stored) core.counters.loadsDiscarded++;
     }
-    return value;
+    return { value, sure: stored };
   }
 
   /** Loads anew behind a caller's answer. Whatever goes wrong leaves the old value, and the token free. */

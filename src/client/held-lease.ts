@@ -45,11 +45,12 @@ export class HeldLease {
     }
   }
 
-  /** Frees the key; where that fails, the lease expires. */
-  async giveBack(): Promise<void> {
+  /** Frees the key; where that fails, the lease expires. True: nothing has happened to the key until now. */
+  async giveBack(): Promise<boolean> {
     await this.#stop();
     const { session } = this.#core;
-    await this.#run(false, (route, lease) => giveBackLease(session, route, lease)).catch(() => {});
+    const given = this.#run(false, (route, lease) => giveBackLease(session, route, lease));
+    return (await given.catch(() => false)) ?? false;
   }
 
   async #stop(): Promise<void> {

@@ -15,6 +15,7 @@ import { UNDECIDED } from "./direct.ts";
 import { extendCompressed, extendInPlace } from "./extend-compressed.ts";
 import type { Call } from "./operate.ts";
 import type { Reader } from "./reading.ts";
+import type { Running } from "./running.ts";
 import { Storing } from "./storing.ts";
 import type { CallOptions, CasToken, CountOptions, WriteOptions } from "./types.ts";
 
@@ -25,10 +26,13 @@ export class Writer {
   readonly #core: Core;
   readonly #reader: Reader;
   readonly #storing: Storing;
+  /** Told of every call that may change a value, before it begins. */
+  readonly #running: Running;
 
-  constructor(core: Core, reader: Reader) {
+  constructor(core: Core, reader: Reader, running: Running) {
     this.#core = core;
     this.#reader = reader;
+    this.#running = running;
     this.#storing = new Storing(core);
   }
 
@@ -37,6 +41,7 @@ export class Writer {
     const item = this.#core.item(key, value, options);
     const call: Call<true> = this.#core.call(key, true, true, (route) => mutate.set(session, route, item));
     call.inChange = true;
+    this.#running.forget(key);
     if (options.signal === undefined) return this.#storing.send(call, item);
     return abortable(options.signal, call, () => this.#storing.send(call, item));
   }
@@ -48,19 +53,24 @@ export class Writer {
     const item = core.item(key, value, options);
     const call: Call<true> = core.call(key, true, true, (route) => mutate.set(session, route, item));
     call.inChange = true;
-    const send = () => this.#storing.send(call, item);
+    const send = () => {
+      this.#running.forget(key);
+      return this.#storing.send(call, item);
+    };
     return options.signal === undefined ? send : () => abortable(options.signal, call, send);
   }
 
   add(key: string, value: unknown, options: WriteOptions): Promise<boolean> {
     const { session } = this.#core;
     const item = this.#core.item(key, value, options);
+    this.#running.forget(key);
     return this.#core.run(key, options.signal, true, false, (route) => mutate.add(session, route, item));
   }
 
   replace(key: string, value: unknown, options: WriteOptions): Promise<boolean> {
     const { session } = this.#core;
     const item = this.#core.item(key, value, options);
+    this.#running.forget(key);
     return this.#core.run(key, options.signal, true, false, (route) => mutate.replace(session, route, item));
   }
 
@@ -72,6 +82,7 @@ export class Writer {
         key,
       });
     }
+    this.#running.forget(key);
     return this.#core.run(key, options.signal, true, false, async (route) => {
       if (token.node !== route.node.name) return false;
       return mutate.compareAndSet(session, route, item, { ...token, connection: this.#reader.connectionOf(token) });
@@ -81,6 +92,7 @@ export class Writer {
   extend(key: string, data: string | Uint8Array, mode: "A" | "P", { signal }: CallOptions): Promise<boolean> {
     const { session, codec } = this.#core;
     const bytes = bytesOf(key, data);
+    this.#running.forget(key);
     return this.#core.run(key, signal, true, false, (route) =>
       codec.compresses ? extendCompressed(session, route, bytes, mode) : extendInPlace(session, route, bytes, mode),
     );
@@ -89,6 +101,7 @@ export class Writer {
   remove(key: string, { signal }: CallOptions): Promise<boolean> {
     const core = this.#core;
     const call: Call<boolean> = core.call(key, true, true, (route) => remove(core.session, route));
+    this.#running.forget(key);
     const send = () => {
       const route = core.directRoute(call);
       return route === undefined ? core.operate(call) : core.direct.send(route, call, removal(call.wire), answerRemove);
@@ -119,6 +132,7 @@ export class Writer {
       throw new Retry();
     };
     const call: Call<string | undefined> = core.call(key, true, false, attempt);
+    this.#running.forget(key);
     const send = () => {
       const route = core.directRoute(call);
       const command = metaArithmetic(call.wire, { delta: whole, decrement });

@@ -77,10 +77,13 @@ export async function renewLease(session: Session, route: Route, lease: Lease): 
   return leaseOf(route, text, exchanged);
 }
 
-/** Frees the key, as far as it is still ours. */
-export async function giveBackLease(session: Session, route: Route, lease: Lease): Promise<void> {
-  if (!isHere(route, lease)) return;
-  await ask(session, route.view, route.node, [metaDelete(route.key, { cas: lease.cas })], lease.connection);
+/** Frees the key; false when the lease is lost. @throws Retry when that is not known */
+export async function giveBackLease(session: Session, route: Route, lease: Lease): Promise<boolean> {
+  if (!isHere(route, lease)) return false;
+  const command = metaDelete(route.key, { cas: lease.cas });
+  const exchanged = await ask(session, route.view, route.node, [command], lease.connection);
+  await requireAccepted(session, route, exchanged, false);
+  return exchanged.replies[0]!.status === "HD";
 }
 
 /** The lease as it stands on the server, after a broken connection: CAS tokens count on the connection that gave them only. */
