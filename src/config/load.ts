@@ -39,7 +39,9 @@ export interface Loaded {
   readonly origins: ReadonlyMap<string, Origin>;
   /** How the servers are reached. */
   readonly access: ServerAccess;
-  /** The files that are watched: the configuration's, then the servers file. */
+  /** The configuration's file as it was named, and as its origins begin; undefined: there is none. */
+  readonly file: string | undefined;
+  /** The files that are watched, as absolute paths: the configuration's, then the servers file. */
   readonly files: readonly string[];
 }
 
@@ -70,7 +72,7 @@ export async function loadSettings(sources: Sources): Promise<Loaded> {
     resolve(origins.get(path)?.startsWith(`${file}:`) ? dirname(file) : ".", name);
   const nodes = await nodesOf(settings, beside, files, origins);
   const access = await accessOf(settings, beside);
-  return { settings, nodes, origins, access, files };
+  return { settings, nodes, origins, access, file: text === undefined ? undefined : file, files };
 }
 
 const NODE_KEYS = ["address", "name", "weight", "vnodes"];

@@ -53,12 +53,13 @@ export class FileWatch {
     return watched;
   }
 
-  /** From now on these files. */
-  async setFiles(files: readonly string[]): Promise<void> {
-    if (files.join("\n") === this.#files.join("\n")) return;
+  /** From now on these files. False: they were watched already. */
+  async setFiles(files: readonly string[]): Promise<boolean> {
+    if (files.join("\n") === this.#files.join("\n")) return false;
     this.#files = files;
     this.#seen = await digest(files);
     this.#watchFolders();
+    return true;
   }
 
   async close(): Promise<void> {

@@ -132,22 +132,25 @@ export class Configured {
     return this.#taking;
   }
 
-  /** @throws RingshiftError INVALID_OPTION for what is bad, and for a file that has lost all it said: somebody is still writing it */
+  /** Watches what it has read. @throws RingshiftError INVALID_OPTION for what is bad, gone or empty: then the files are watched that were */
   async #read(): Promise<Loaded> {
-    let next = await this.#options.reload();
-    if (!isDeepStrictEqual(next.files, this.#loaded.files)) {
-      await this.#watch?.setFiles(next.files);
-      next = await this.#options.reload(); // between reading and watching it may have changed
-    }
-    const [file = ""] = next.files;
+    const next = await this.#reload();
+    // between reading and watching it may have changed
+    return (await this.#watch?.setFiles(next.files)) ? this.#reload() : next;
+  }
+
+  /** @throws RingshiftError INVALID_OPTION, also for a file that is gone or has lost all it said: somebody is still writing it */
+  async #reload(): Promise<Loaded> {
+    const next = await this.#options.reload();
+    const { file } = this.#loaded;
+    if (file === undefined) return next;
     const says = ({ origins }: Loaded) => [...origins.values()].some((origin) => origin.startsWith(`${file}:`));
-    if (!says(next) && says(this.#loaded)) {
-      throw new RingshiftError(
-        "INVALID_OPTION",
-        `${file} is empty; a gateway that goes by its defaults is started anew.`,
-      );
-    }
-    return next;
+    const lost = next.file === undefined ? "gone" : says(this.#loaded) && !says(next) ? "empty" : undefined;
+    if (lost === undefined) return next;
+    throw new RingshiftError(
+      "INVALID_OPTION",
+      `${file} is ${lost}; a gateway that goes by its defaults is started anew.`,
+    );
   }
 
   /**

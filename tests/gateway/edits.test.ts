@@ -1,10 +1,10 @@
 /** Edits of the configuration, one by one, without a cluster: what becomes a change, what is refused, what is left alone. */
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadSettings } from "../../src/config/load.ts";
+import { DEFAULT_FILE, loadSettings } from "../../src/config/load.ts";
 import { RingshiftError } from "../../src/errors.ts";
 import { Configured } from "../../src/gateway/configured.ts";
 import { EventLog } from "../../src/gateway/event-log.ts";
@@ -13,6 +13,10 @@ import type { NodeRecord } from "../../src/topology/document.ts";
 
 let folder: string;
 let file: string;
+/** The working directory that the tests were started in. */
+const HERE = process.cwd();
+/** As the command line names the file; undefined: the one that lies there. */
+let named: string | undefined;
 let present: NodeRecord[];
 let applied: string[];
 let log: EventLog;
@@ -33,6 +37,7 @@ let ahead: (() => void) | undefined;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ringshift-edits-"));
   file = join(folder, "ringshift.yaml");
+  named = file;
   present = ["a:1", "b:1"].map((address, index) => ({ index, name: address, address }));
   applied = [];
   settingsTaken = 0;
@@ -45,6 +50,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await configured.close();
+  process.chdir(HERE);
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -52,7 +58,7 @@ async function start(text: string): Promise<void> {
   writeFileSync(file, text);
   const reload = async () => {
     if (unreadable !== undefined) throw unreadable;
-    return loadSettings({ file, env: {} });
+    return loadSettings({ file: named, env: {} });
   };
   log = new EventLog();
   configured = new Configured({
@@ -109,6 +115,41 @@ test("a file that is read while it is written: empty, or cut off", async () => {
   expect(said()).toContain("ringshift.yaml is empty");
   await edit("nodes: [a:1, b:1]\nspares: [s:1]");
   expect(applied).toEqual([]);
+});
+
+test("a file that is named from here and emptied changes nothing", async () => {
+  named = relative(HERE, file);
+  await start("nodes: [a:1, b:1]\nspares: [s:1]");
+  await edit("");
+  expect([applied, settingsTaken, said()]).toEqual([[], 0, expect.stringContaining("ringshift.yaml is empty")]);
+});
+
+test("the file that lies here goes and comes back: nothing is changed before, and what it says then is taken", async () => {
+  process.chdir(folder);
+  named = undefined;
+  await start("nodes: [a:1, b:1]\ntimeouts: {ioMs: 700}");
+  await configured.start();
+  rmSync(DEFAULT_FILE);
+  while (!said().includes("ringshift.yaml is gone")) await sleep(20);
+  expect([applied, settingsTaken]).toEqual([[], 0]);
+  writeFileSync(DEFAULT_FILE, "nodes: [");
+  while (!said().includes("ringshift.yaml:1")) await sleep(20);
+  writeFileSync(DEFAULT_FILE, "nodes: [a:1, b:1, c:1]\ntimeouts: {ioMs: 800}");
+  while (applied.length === 0) await sleep(20);
+  expect([applied, took]).toEqual([["add-node c:1"], ["700 800"]]);
+});
+
+test("a servers file that the configuration does not name for a moment is watched afterwards", async () => {
+  const servers = join(folder, "servers");
+  writeFileSync(servers, "a:1 1\nb:1 1\n");
+  await start("serversFile: servers");
+  await configured.start();
+  await edit("# nothing\n");
+  await edit("serversFile: servers");
+  await sleep(1_000); // what the watch has seen of these edits is read
+  writeFileSync(servers, "a:1 1\nb:1 1\nc:1 1\n");
+  while (applied.length === 0) await sleep(20);
+  expect(applied).toEqual(["add-node c:1,weight=1"]);
 });
 
 test("a file that cannot be read for a reason nobody foresaw: said, and the next edit is carried out", async () => {
