@@ -34,7 +34,7 @@ export async function dumpServers(session: Session, view: View, { signal, dumpin
       for await (const keys of ourKeys(session, node, PAGE_KEYS)) await take(node, keys);
     } catch (error) {
       if (!isRingshiftError(error) || error.code === "WOULD_NOT_FIT" || error.code === "MIGRATION_STOPPED") throw error;
-      throw stopped(`${node.name} could not list its keys (${error.message})`, error);
+      throw stopped(`${node.name} could not list its keys (${error.message})`, error, node.name);
     }
   }
 }

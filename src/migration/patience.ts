@@ -1,5 +1,5 @@
 /** How long a copier bears with a server, and the errors that it ends with. */
-import { RingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { Retry, Unstorable } from "../protocol/outcome.ts";
 import type { Session } from "../protocol/session.ts";
 import type { View } from "../protocol/view.ts";
@@ -13,7 +13,8 @@ const RETRY_MS = 10;
 export class ViewEnded extends Error {}
 
 /**
- * Repeats what rule V sends back, while the document is the same and the server answers now and then.
+ * Repeats what rule V sends back, while the document is the same and the servers answer now and then.
+ * @param node is to blame where a failure names no server
  * @throws ViewEnded; RingshiftError WOULD_NOT_FIT, MIGRATION_STOPPED
  */
 export async function patiently<T>(
@@ -34,8 +35,11 @@ export async function patiently<T>(
       } catch (error) {
         if (error instanceof Unstorable) throw wouldNotFit(error);
         if (!(error instanceof Retry)) throw error;
-        if (session.clock.now() > deadline)
-          throw stopped(session.isFresh(view) ? silence(node) : REDIS_SILENT, error.cause);
+        if (session.clock.now() > deadline) {
+          if (!session.isFresh(view)) throw stopped(REDIS_SILENT, error.cause);
+          const silent = (isRingshiftError(error.cause) && error.cause.node) || node.name;
+          throw stopped(silence(silent), error.cause, silent);
+        }
       }
       await session.clock.sleep(RETRY_MS);
       await session.refresh();
@@ -45,17 +49,18 @@ export async function patiently<T>(
   }
 }
 
-export function stopped(why: string, cause?: unknown): RingshiftError {
+/** @param node the name of the server that is to blame */
+export function stopped(why: string, cause?: unknown, node?: string): RingshiftError {
   return new RingshiftError(
     "MIGRATION_STOPPED",
     `The migration stopped: ${why}. Reads and writes go on; the same command resumes it.`,
-    { cause },
+    { cause, node },
   );
 }
 
 const REDIS_SILENT = "Redis does not answer, and keys are not moved without it";
 
-function silence({ name }: NodeRecord): string {
+function silence(name: string): string {
   return `${name} does not answer (should it be gone for good: ringshift migration abandon ${name})`;
 }
 
