@@ -44,6 +44,8 @@ function report(progress: Progress, display: CopyDisplay): void {
     case "prepared":
       ok(`${progress.node} runs memcached ${progress.version}`);
       return;
+    case "coordinating":
+      return;
     case "planned":
       return; // the command has shown its plan
     case "fencing":

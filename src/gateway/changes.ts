@@ -20,9 +20,13 @@ export interface Running {
   readonly origin: Origin;
   /** ISO 8601. */
   readonly startedAt: string;
-  /** The latest of what the change has reported. */
-  readonly progress: Progress | undefined;
+  /** This process has the lease; before that it only waits for it. */
+  readonly coordinates: boolean;
+  /** Keys that this process has moved so far. */
+  readonly moved: number;
 }
+
+type Work = { -readonly [Name in keyof Running]: Running[Name] };
 
 export interface ChangesOptions {
   readonly admin: Admin;
@@ -36,7 +40,9 @@ const DECLARED_POLL_MS = 50;
 
 export class Changes {
   readonly #options: ChangesOptions;
-  #running: Running | undefined;
+  #running: Work | undefined;
+  /** What was begun here and what is carried on. */
+  readonly #works = new Set<Work>();
   #work: Promise<unknown> = Promise.resolve();
   readonly #stop = new AbortController();
   /** The report of the latest change that this process has finished. */
@@ -46,8 +52,14 @@ export class Changes {
     this.#options = options;
   }
 
+  /** The change that was begun here and has not ended. */
   get running(): Running | undefined {
     return this.#running;
+  }
+
+  /** The change that this process holds the lease for, wherever it was begun. */
+  get coordinated(): Running | undefined {
+    return [...this.#works].find((work) => work.coordinates);
   }
 
   /** @throws RingshiftError as `Admin.plan` */
@@ -60,18 +72,17 @@ export class Changes {
    * @throws RingshiftError as `Admin.apply`; MIGRATION_RUNNING at once while this process coordinates another
    */
   run(change: Change, origin: Origin, options: PrepareOptions = {}): Promise<ChangeReport> {
-    if (this.#running !== undefined) {
-      throw new RingshiftError(
-        "MIGRATION_RUNNING",
-        `"${this.#running.command}" is under way (${this.#running.origin}).`,
-      );
+    const other = this.#running ?? this.coordinated;
+    if (other !== undefined) {
+      throw new RingshiftError("MIGRATION_RUNNING", `"${other.command}" is under way (${other.origin}).`);
     }
     if (this.#stop.signal.aborted) throw new RingshiftError("CLOSED", "The gateway is stopping.");
     const command = commandText(change);
-    this.#running = { command, origin, startedAt: new Date().toISOString(), progress: undefined };
-    const work = this.#apply(change, command, options);
-    this.#work = work.catch(() => {});
-    return work;
+    const work = this.#begin(command, origin);
+    this.#running = work;
+    const end = this.#apply(change, work, options);
+    this.#work = Promise.all([this.#work, end.catch(() => {})]);
+    return end;
   }
 
   /** The copiers of the change under way stand still, whoever runs them. @throws RingshiftError INVALID_OPTION when there is none */
@@ -140,7 +151,9 @@ export class Changes {
     if (standing === undefined) throw new RingshiftError("INVALID_OPTION", "No change is under way.");
     const { command } = standing;
     if (what !== undefined) log.add("change", "info", `${command}: ${what}`);
-    const end = work({ rate: rate(), signal: this.#stop.signal });
+    const own = this.#begin(command, "admin");
+    const onProgress = (progress: Progress) => note(own, progress);
+    const end = work({ rate: rate(), signal: this.#stop.signal, onProgress }).finally(() => this.#works.delete(own));
     const logged = end.then(
       (how) => how !== undefined && log.add("change", "info", `${command}: ${how}`),
       (error: unknown) => log.add("change", "error", `${command}: ${wordsOf(error)}`),
@@ -161,15 +174,25 @@ export class Changes {
     await this.#work;
   }
 
-  async #apply(change: Change, command: string, options: PrepareOptions): Promise<ChangeReport> {
+  #begin(command: string, origin: Origin): Work {
+    const work = { command, origin, startedAt: new Date().toISOString(), coordinates: false, moved: 0 };
+    this.#works.add(work);
+    return work;
+  }
+
+  async #apply(change: Change, work: Work, options: PrepareOptions): Promise<ChangeReport> {
     const { admin, log, rate } = this.#options;
+    const { command } = work;
     log.add("change", "info", `${command}: begun`);
     try {
       const report = await admin.apply(change, {
         ...options,
         rate: rate(),
         signal: this.#stop.signal,
-        onProgress: (progress) => this.#note(command, progress),
+        onProgress: (progress) => {
+          note(work, progress);
+          this.#say(command, progress);
+        },
       });
       log.add("change", "info", `${command}: ${this.#done(report)}`);
       return report;
@@ -177,12 +200,12 @@ export class Changes {
       log.add("change", "error", `${command}: ${wordsOf(error)}`);
       throw error;
     } finally {
+      this.#works.delete(work);
       this.#running = undefined;
     }
   }
 
-  #note(command: string, progress: Progress): void {
-    if (this.#running !== undefined) this.#running = { ...this.#running, progress };
+  #say(command: string, progress: Progress): void {
     if (progress.step === "planned") {
       const { plan } = progress;
       this.#options.log.add(
@@ -194,6 +217,11 @@ export class Changes {
       this.#options.log.add("change", "info", `${command}: waiting for ${progress.reason}`);
     }
   }
+}
+
+function note(work: Work, progress: Progress): void {
+  if (progress.step === "coordinating") work.coordinates = true;
+  else if (progress.step === "copied") work.moved = progress.moved;
 }
 
 function wordsOf(error: unknown): string {

@@ -3,6 +3,8 @@ import type { Plan } from "./plan.ts";
 
 export type Progress =
   | { readonly step: "waiting"; readonly reason: string }
+  /** This process has the lease: from here on it coordinates the work, and no longer only waits for its turn. */
+  | { readonly step: "coordinating" }
   | { readonly step: "prepared"; readonly node: string; readonly version: string }
   | { readonly step: "planned"; readonly plan: Plan; readonly resumed: boolean }
   | { readonly step: "fencing"; readonly epoch: number }

@@ -4,12 +4,12 @@ import { RingshiftError } from "../../src/errors.ts";
 import { Changes } from "../../src/gateway/changes.ts";
 import { EventLog } from "../../src/gateway/event-log.ts";
 import type { Admin } from "../../src/migration/admin.ts";
-import type { ChangeReport } from "../../src/migration/progress.ts";
+import type { ChangeReport, OnProgress } from "../../src/migration/progress.ts";
 
 const report = { command: "add-node c:1", moved: 7, seconds: 1.25 } as ChangeReport;
 const DONE = "add-node c:1: done, 7 keys moved in 1.3 s";
 
-async function said(admin: Partial<Admin>, act: (changes: Changes) => Promise<unknown>): Promise<string[]> {
+function open(admin: Partial<Admin>): { changes: Changes; log: EventLog } {
   const log = new EventLog();
   const underWay = async () => ({ command: "add-node c:1" });
   const topology = async () => ({ dead: admin.abandon === undefined ? [] : await dead });
@@ -18,6 +18,11 @@ async function said(admin: Partial<Admin>, act: (changes: Changes) => Promise<un
     log,
     rate: () => undefined,
   });
+  return { changes, log };
+}
+
+async function said(admin: Partial<Admin>, act: (changes: Changes) => Promise<unknown>): Promise<string[]> {
+  const { changes, log } = open(admin);
   await act(changes).catch(() => {});
   await changes.close();
   return log.entries.map(({ text }) => text);
@@ -54,3 +59,31 @@ test("a server is given up when it has been declared dead, not when that is refu
   const ends = new Promise<ChangeReport>((resolve) => setTimeout(() => resolve(report), 200));
   expect(await said({ abandon: () => ends }, abandon)).toEqual(["add-node c:1: b:1 is given up", DONE]);
 });
+
+test.each(["resume", "abort", "abandon"] as const)(
+  "%s: coordinated here from when it has the lease until it ends",
+  async (what) => {
+    let report: OnProgress | undefined;
+    let end = () => {};
+    const carriesOn = (...args: { onProgress?: OnProgress }[]) => {
+      report = args.at(-1)!.onProgress;
+      return new Promise((resolve) => {
+        end = () => resolve(what === "abort" ? { outcome: "taken-back", dropped: 0 } : undefined);
+      });
+    };
+    dead = Promise.resolve(["b:1"]);
+    const { changes } = open({ [what]: carriesOn });
+    await { resume: () => changes.resume(), abort: () => changes.abort(), abandon: () => changes.abandon("b:1") }[
+      what
+    ]();
+    expect(changes.coordinated).toBeUndefined();
+    report!({ step: "coordinating" });
+    report!({ step: "copied", setsDone: 1, sets: 2, keysSeen: 9, moved: 7 });
+    report!({ step: "verified", keys: 0 });
+    expect(changes.coordinated).toMatchObject({ command: "add-node c:1", moved: 7 });
+    expect(() => changes.run({ kind: "add-node", nodes: [] }, "config")).toThrow("add-node c:1");
+    end();
+    await changes.close();
+    expect(changes.coordinated).toBeUndefined();
+  },
+);

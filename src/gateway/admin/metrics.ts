@@ -111,12 +111,15 @@ function clusterMetrics(registry: Registry, { cache, changes, observing }: Admin
   gauge("phase", "0 stable, 1 fencing, 2 keys are moving.", () => PHASES.indexOf(document().phase));
   gauge("nodes", "Nodes of the ring.", () => document().nodes.length);
   gauge("migrations", "Migrations completed in this cluster.", () => document().migrations);
-  gauge("coordinating", "1 while this gateway coordinates a change.", () => (changes.running === undefined ? 0 : 1));
+  gauge("coordinating", "1 while this gateway coordinates a change.", () =>
+    changes.coordinated === undefined ? 0 : 1,
+  );
   gauge("observing", "1 while this gateway's observer holds the lock.", () => (observing() ? 1 : 0));
-  gauge("moved_keys", "Keys moved by the change that this gateway coordinates.", () => {
-    const progress = changes.running?.progress;
-    return progress?.step === "copied" ? progress.moved : 0;
-  });
+  gauge(
+    "moved_keys",
+    "Keys moved by this gateway in the change that it coordinates.",
+    () => changes.coordinated?.moved ?? 0,
+  );
   new Counter({
     name: "ringshift_client_events_total",
     help: "What the protocol did in this gateway's client.",
