@@ -43,7 +43,7 @@ export class StateReader {
     return nodeViews({ document, holdings: this.holdings, health: watch.nodes, counts: counter.counts });
   }
 
-  /** While Redis does not answer, a change under way is shown without its progress. */
+  /** While Redis does not answer, a change that this gateway coordinates is shown without its progress, another one's not at all. */
   async read(): Promise<StateView> {
     const { cache, traffic, namespace } = this.#parts;
     const { view } = cache().session;
@@ -61,14 +61,18 @@ export class StateReader {
     };
   }
 
+  /** A change that stands in the document comes before one of this gateway that waits for its end: Pause and Abort act on it. */
   async #migration(): Promise<MigrationView | null> {
     const { cache, admin, changes } = this.#parts;
-    const { operation } = cache().session.view.document;
-    const change = operation === null ? undefined : await admin.underWay().catch(() => undefined);
-    const { running } = changes;
-    if (change !== undefined && (running === undefined || running.command === change.command)) {
-      return migrationView(change, Date.now());
+    let own = changes.running;
+    if (cache().session.view.document.operation !== null) {
+      try {
+        const change = await admin.underWay();
+        if (change !== undefined) return migrationView(change, Date.now());
+      } catch {
+        own = changes.coordinated;
+      }
     }
-    return running === undefined ? null : preparingView(running);
+    return own === undefined ? null : preparingView(own);
   }
 }
