@@ -69,9 +69,10 @@ export class Changes {
 
   /**
    * Begins a change. The promise is of its end, which may be minutes away.
+   * @param again it is tried again and again: what it does is logged, not that it begins, waits or fails
    * @throws RingshiftError as `Admin.apply`; MIGRATION_RUNNING at once while this process coordinates another
    */
-  run(change: Change, origin: Origin, options: PrepareOptions = {}): Promise<ChangeReport> {
+  run(change: Change, origin: Origin, options: PrepareOptions = {}, again = false): Promise<ChangeReport> {
     const other = this.#running ?? this.coordinated;
     if (other !== undefined) {
       throw new RingshiftError("MIGRATION_RUNNING", `"${other.command}" is under way (${other.origin}).`);
@@ -80,7 +81,7 @@ export class Changes {
     const command = commandText(change);
     const work = this.#begin(command, origin);
     this.#running = work;
-    const end = this.#apply(change, work, options);
+    const end = this.#apply(change, work, options, again);
     this.#work = Promise.all([this.#work, end.catch(() => {})]);
     return end;
   }
@@ -180,10 +181,10 @@ export class Changes {
     return work;
   }
 
-  async #apply(change: Change, work: Work, options: PrepareOptions): Promise<ChangeReport> {
+  async #apply(change: Change, work: Work, options: PrepareOptions, again: boolean): Promise<ChangeReport> {
     const { admin, log, rate } = this.#options;
     const { command } = work;
-    log.add("change", "info", `${command}: begun`);
+    if (!again) log.add("change", "info", `${command}: begun`);
     try {
       const report = await admin.apply(change, {
         ...options,
@@ -191,13 +192,13 @@ export class Changes {
         signal: this.#stop.signal,
         onProgress: (progress) => {
           note(work, progress);
-          this.#say(command, progress);
+          if (!again || progress.step !== "waiting") this.#say(command, progress);
         },
       });
       log.add("change", "info", `${command}: ${this.#done(report)}`);
       return report;
     } catch (error) {
-      log.add("change", "error", `${command}: ${wordsOf(error)}`);
+      if (!again) log.add("change", "error", `${command}: ${wordsOf(error)}`);
       throw error;
     } finally {
       this.#works.delete(work);

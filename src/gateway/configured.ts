@@ -1,41 +1,33 @@
 /**
- * The configuration while the gateway runs: reads the files again when they change, and turns an edit of the nodes into changes of the
- * cluster.
+ * The configuration while the gateway runs: reads the files again when they change.
  *
  *   file changed ─► load ─ bad: say why, keep everything ─┐
  *                     │ good                              ▼
  *                     ├─► settings that take effect at once (spares, observer, timeouts, rates); tried until it works
  *                     ├─► settings that need a restart: say so
- *                     └─► nodes: edit ─► plan and migration, one after another, until nothing is left of it
+ *                     └─► nodes: edit ─► migrations (node-edits.ts)
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Loaded } from "../config/load.ts";
-import { nodeChanges } from "../config/node-changes.ts";
 import type { NodeSetting } from "../config/schema.ts";
 import { FileWatch } from "../config/watch.ts";
-import { type ErrorCode, isRingshiftError, RingshiftError } from "../errors.ts";
-import type { Change, NewNode } from "../migration/change.ts";
-import type { NodeRecord } from "../topology/document.ts";
+import { isRingshiftError, RingshiftError } from "../errors.ts";
+import type { NewNode } from "../migration/change.ts";
 import type { EventLog } from "./event-log.ts";
+import { type ClusterChanges, NodeEdits } from "./node-edits.ts";
 
-export interface ConfiguredOptions {
+export interface ConfiguredOptions extends ClusterChanges {
   readonly loaded: Loaded;
   /** Reads all sources anew. @throws RingshiftError */
   readonly reload: () => Promise<Loaded>;
   readonly log: EventLog;
-  /** The cluster's nodes as Redis has them. @throws RingshiftError */
-  readonly present: () => Promise<readonly NodeRecord[]>;
-  /** Carries one change through. @throws RingshiftError */
-  readonly apply: (change: Change) => Promise<unknown>;
   /** Puts the settings in effect, in the place of `before`. When it rejects, it is called again until it has worked. */
   readonly onSettings: (loaded: Loaded, before: Loaded) => Promise<void>;
 }
 
 /** What is bound or connected when the program starts. */
 const NEED_RESTART = ["redis", "namespace", "data", "admin", "tls", "auth"] as const;
-/** What an edit of the nodes waits for the end of. */
-const WAIT_FOR: readonly string[] = ["MIGRATION_RUNNING", "REDIS_UNREACHABLE", "UNCONFIRMED"] satisfies ErrorCode[];
-/** Between two tries of what could not be done, in ms. */
+/** Between two tries of settings that could not be put in effect, in ms. */
 const RETRY_MS = 1_000;
 
 export class Configured {
@@ -45,21 +37,16 @@ export class Configured {
   #inEffect: Loaded;
   #taking: Promise<void> = Promise.resolve();
   #takeAgain: NodeJS.Timeout | undefined;
-  /** The nodes that the configuration has named last, also before it named none. */
-  #named: readonly NodeSetting[] | undefined;
-  /** Those of the latest edit that is over: what the next one is compared with. */
-  #carried: readonly NodeSetting[] | undefined;
   #watch: FileWatch | undefined;
-  #editing: Promise<void> = Promise.resolve();
+  readonly #edits: NodeEdits;
   #closed = false;
-  #wake: (() => void) | undefined;
 
   constructor(options: ConfiguredOptions) {
+    const { loaded, log } = options;
     this.#options = options;
-    this.#loaded = options.loaded;
-    this.#inEffect = options.loaded;
-    this.#named = options.loaded.nodes;
-    this.#carried = options.loaded.nodes;
+    this.#loaded = loaded;
+    this.#inEffect = loaded;
+    this.#edits = new NodeEdits({ log, cluster: options, nodes: loaded.nodes, isSpare: (name) => this.#isSpare(name) });
   }
 
   get loaded(): Loaded {
@@ -78,15 +65,15 @@ export class Configured {
 
   /** Resolves when the edits that have been read so far are carried out, or have failed. */
   async idle(): Promise<void> {
-    await this.#editing;
+    await this.#edits.idle();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#wake?.();
+    const edited = this.#edits.close();
     await this.#watch?.close();
     clearTimeout(this.#takeAgain);
-    await Promise.all([this.#taking, this.#editing]);
+    await Promise.all([this.#taking, edited]);
   }
 
   /** The files may have changed: reads them. Resolves before the migrations that follow have ended. */
@@ -108,9 +95,7 @@ export class Configured {
     }
     log.add("config", "info", "The configuration was read again.");
     await this.#take();
-    this.#named = next.nodes ?? this.#named;
-    this.#wake?.(); // an edit that waits goes on with what the file says now
-    this.#editing = this.#editing.then(() => this.#edit());
+    this.#edits.take(next.nodes);
   }
 
   /** One try at a time; what it failed with is said once for every reading of the files. */
@@ -153,49 +138,6 @@ export class Configured {
     );
   }
 
-  /**
-   * Carries the edit through, change by change; each time against the nodes there are by then. While another change is under way or Redis is
-   * away it waits. One that cannot be done is over.
-   */
-  async #edit(): Promise<void> {
-    const { present, log } = this.#options;
-    let said: ReadonlySet<string> = new Set();
-    while (this.#named !== undefined && this.#named !== this.#carried && !this.#closed) {
-      const after = this.#named;
-      try {
-        this.#carried ??= (await present()).filter((node) => !this.#isSpare(node.name));
-        const { changes, problems } = nodeChanges(this.#carried, after, await present());
-        for (const problem of problems) if (!said.has(problem)) log.add("config", "error", problem);
-        said = new Set([...said, ...problems]);
-        const [next] = changes;
-        if (next === undefined) this.#carried = after;
-        else {
-          await this.#applied(next, after);
-          const done = (node: NodeSetting) => namesOf(next).includes(nameOf(node)); // not to be done again, and to be undone by an edit
-          this.#carried = [...this.#carried.filter((node) => !done(node)), ...after.filter(done)];
-        }
-      } catch (error) {
-        const waits = isRingshiftError(error) && WAIT_FOR.includes(error.code);
-        const words = waits ? `The nodes are changed when it can be done: ${wordsOf(error)}` : wordsOf(error);
-        if (!said.has(words)) log.add("config", waits ? "warn" : "error", words);
-        said = new Set([...said, words]);
-        if (waits) await this.#pause();
-        else this.#carried = after;
-      }
-    }
-  }
-
-  /** @throws RingshiftError when the change still is to be done: no other gateway has done it meanwhile */
-  async #applied(change: Change, after: readonly NodeSetting[]): Promise<void> {
-    try {
-      await this.#options.apply(change);
-    } catch (error) {
-      if (isRingshiftError(error) && WAIT_FOR.includes(error.code)) throw error;
-      const { changes } = nodeChanges(this.#carried ?? [], after, await this.#options.present());
-      if (isDeepStrictEqual(changes[0], change)) throw error;
-    }
-  }
-
   /** At the start the cluster counts: others may have changed it meanwhile. */
   async #reportDrift(): Promise<void> {
     const { nodes } = this.#loaded;
@@ -220,27 +162,13 @@ export class Configured {
   #isSpare(name: string): boolean {
     return this.#loaded.settings.spares.some((spare) => nameOf(spare) === name);
   }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-      setTimeout(resolve, RETRY_MS).unref();
-    });
-  }
-}
-
-/** The nodes that a change of the file is about. */
-function namesOf(change: Change): readonly string[] {
-  if (change.kind === "add-node") return change.nodes.map(nameOf);
-  if (change.kind === "remove-node") return change.names;
-  return change.kind === "restore" ? [] : [change.name];
 }
 
 function wordsOf(error: unknown): string {
   return isRingshiftError(error) ? `${error.code}: ${error.message}` : String(error);
 }
 
-function nameOf({ name, address }: NodeSetting | NewNode): string {
+function nameOf({ name, address }: NodeSetting): string {
   return name ?? address;
 }
 

@@ -158,7 +158,8 @@ async function openParts({ loaded, reload, logger }: GatewayOptions, closers: Cl
     reload,
     log,
     present: async () => (await admin.topology()).nodes,
-    apply: (change) => changes.run(change, "config"),
+    underWay: () => admin.underWay(),
+    apply: (change, again) => changes.run(change, "config", {}, again),
     onSettings: async (next, before) => {
       logger.level = next.settings.log.level;
       const same = JSON.stringify(next.settings.timeouts) === JSON.stringify(before.settings.timeouts);

@@ -87,3 +87,17 @@ test.each(["resume", "abort", "abandon"] as const)(
     expect(changes.coordinated).toBeUndefined();
   },
 );
+
+test("a change that is tried again says what it has done, not that it begins, waits and fails", async () => {
+  const change = { kind: "add-node", nodes: [{ address: "c:1" }] } as const;
+  const refusal = new RingshiftError("MIGRATION_STOPPED", "half way");
+  const apply: Admin["apply"] = async (_, options) => {
+    options?.onProgress?.({ step: "waiting", reason: "the lease" });
+    throw refusal;
+  };
+  const log = (again: boolean) => said({ apply }, (changes) => changes.run(change, "config", {}, again));
+  expect(await log(false)).toHaveLength(3);
+  expect(await log(true)).toEqual([]);
+  const done = said({ apply: async () => report }, (changes) => changes.run(change, "config", {}, true));
+  expect(await done).toEqual([DONE]);
+});

@@ -5,10 +5,11 @@ import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DEFAULT_FILE, loadSettings } from "../../src/config/load.ts";
-import { RingshiftError } from "../../src/errors.ts";
+import { type ErrorCode, RingshiftError } from "../../src/errors.ts";
 import { Configured } from "../../src/gateway/configured.ts";
 import { EventLog } from "../../src/gateway/event-log.ts";
 import { type Change, commandText } from "../../src/migration/change.ts";
+import type { UnderWay } from "../../src/migration/under-way.ts";
 import type { NodeRecord } from "../../src/topology/document.ts";
 
 let folder: string;
@@ -33,6 +34,14 @@ let refused: Change["kind"] | undefined;
 let unreadable: Error | undefined;
 /** What another process does just before a change of this one. */
 let ahead: (() => void) | undefined;
+/** The change under way. */
+let standing: Partial<UnderWay> | undefined;
+/** What a change does before it fails for the first time. */
+let begins: (() => void) | undefined;
+/** What asking for the change under way fails with. */
+let underWayFails: Error | undefined;
+/** Of every try: the change, and whether it was another try of the same. */
+let tries: string[];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "ringshift-edits-"));
@@ -47,6 +56,10 @@ beforeEach(() => {
   refused = undefined;
   unreadable = undefined;
   ahead = undefined;
+  standing = undefined;
+  begins = undefined;
+  underWayFails = undefined;
+  tries = [];
 });
 afterEach(async () => {
   await configured.close();
@@ -66,15 +79,25 @@ async function start(text: string): Promise<void> {
     reload,
     log,
     present: async () => present,
-    apply: async (change: Change) => {
-      if (refusal !== undefined && (refused ?? change.kind) === change.kind) throw refusal;
+    underWay: async () => {
+      if (underWayFails !== undefined) throw underWayFails;
+      return standing as UnderWay | undefined;
+    },
+    apply: async (change: Change, again) => {
+      tries.push(`${commandText(change)}${again ? " again" : ""}`);
+      if (refusal !== undefined && (refused ?? change.kind) === change.kind) {
+        begins?.();
+        begins = undefined;
+        throw refusal;
+      }
       ahead?.();
       if (ahead !== undefined) {
         ahead = undefined;
         throw new RingshiftError("NODE_EXISTS", "it is there");
       }
       applied.push(commandText(change));
-      if (change.kind === "add-node") {
+      if (standing?.command === commandText(change)) standing = undefined;
+      else if (change.kind === "add-node") {
         for (const { address } of change.nodes) present.push({ index: present.length, name: address, address });
       } else if (change.kind === "remove-node") {
         present = present.filter((node) => !change.names.includes(node.name));
@@ -248,6 +271,78 @@ test("an edit that waits half way and is taken back: what was done is undone", a
   refusal = undefined;
   await configured.idle();
   expect(applied).toEqual(["add-node c:1", "remove-node c:1"]);
+});
+
+/** What `add-node c:1` begins with, and then fails with as long as this stands. */
+function stopsWith(code: ErrorCode, aborting = false): void {
+  refusal = new RingshiftError(code, "half way");
+  refused = "add-node";
+  begins = () => {
+    standing = { command: "add-node c:1", state: "copying", aborting };
+    present.push({ index: 2, name: "c:1", address: "c:1" });
+  };
+}
+const triesOf = (command: string) => tries.filter((one) => one.startsWith(command)).length;
+
+test.each(["MIGRATION_STOPPED", "WOULD_NOT_FIT", "NODE_DOWN"] as const)(
+  "%s of a change that stands: it is carried on, said once, and the rest of the edit follows",
+  async (code) => {
+    await start("nodes: [a:1, b:1]");
+    stopsWith(code);
+    await edit("nodes: [c:1, b:1]", false);
+    while (triesOf("add-node") < 2) await sleep(20);
+    expect(said().match(/half way/g)).toHaveLength(1);
+    refusal = undefined;
+    await configured.idle();
+    expect(new Set(tries.slice(1))).toEqual(new Set(["add-node c:1 again", "remove-node a:1"]));
+    expect(applied).toEqual(["add-node c:1", "remove-node a:1"]);
+  },
+);
+
+test("a change that stands half way is carried on before an edit that takes it back", async () => {
+  await start("nodes: [a:1, b:1]");
+  stopsWith("MIGRATION_STOPPED");
+  await edit("nodes: [a:1, b:1, c:1]", false);
+  while (triesOf("add-node") < 1) await sleep(20);
+  await edit("nodes: [a:1, b:1]", false);
+  refusal = undefined;
+  await configured.idle();
+  expect(applied).toEqual(["add-node c:1", "remove-node c:1"]);
+});
+
+test("a change that stops with Redis away is carried on when Redis is back", async () => {
+  await start("nodes: [a:1, b:1]");
+  stopsWith("REDIS_UNREACHABLE");
+  const begin = begins!;
+  begins = () => {
+    begin();
+    underWayFails = new RingshiftError("REDIS_UNREACHABLE", "not now");
+  };
+  await edit("nodes: [c:1, b:1]", false);
+  while (!said().includes("half way")) await sleep(20);
+  refusal = undefined;
+  underWayFails = undefined;
+  await configured.idle();
+  expect(applied).toEqual(["add-node c:1", "remove-node a:1"]);
+});
+
+test("a change that is being aborted ends its edit", async () => {
+  await start("nodes: [a:1, b:1]");
+  stopsWith("MIGRATION_STOPPED", true);
+  await edit("nodes: [c:1, b:1]");
+  expect([tries, applied]).toEqual([["add-node c:1"], []]);
+  expect(said()).toContain('"add-node c:1" is taken back');
+});
+
+test("while another's change stands nothing is tried, and that is said once", async () => {
+  await start("nodes: [a:1, b:1]");
+  standing = { command: "set-weight b:1 2", state: "copying" };
+  await edit("nodes: [a:1, b:1, c:1]", false);
+  await sleep(2_500);
+  expect([tries, said().match(/set-weight/g)]).toEqual([[], ["set-weight"]]);
+  standing = { ...standing, state: "cleaning" }; // nothing moves any more
+  await configured.idle();
+  expect(applied).toEqual(["add-node c:1"]);
 });
 
 test("another gateway with the same file has done it meanwhile", async () => {
