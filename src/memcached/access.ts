@@ -1,7 +1,7 @@
 /** How a server is reached: plain or TLS, TCP or a unix socket, and who we are to it. */
-import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls } from "node:tls";
-import { RingshiftError } from "../errors.ts";
+import { connect, isIP, type OnReadOpts, Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls, createSecureContext } from "node:tls";
+import { invalidOption, RingshiftError } from "../errors.ts";
 import type { Address } from "./address.ts";
 import type { Command } from "./exchange.ts";
 
@@ -23,14 +23,28 @@ const READ_BYTES = 64 * 1024;
 /**
  * Begins to connect; `onReady` is called when the socket carries bytes, its TLS handshake included. With `onBytes` what arrives goes there, in
  * one buffer that is used again and again, and there are no `data` events: no 64 KiB to allocate and no turn through the stream at each read.
+ * Throws nothing: what fails is the socket's `error`, after this call.
  */
 export function openSocket(
   address: Address,
+  access: ServerAccess,
+  onReady?: () => void,
+  onBytes?: (length: number, buffer: Buffer) => void,
+): Socket {
+  try {
+    return open(address, access, onReady, onBytes);
+  } catch (cause) {
+    // tls.connect throws for some of its options, which nothing but it checks
+    return new Socket().destroy(cause instanceof Error ? cause : new Error(String(cause)));
+  }
+}
+
+function open(
+  { host, port, path }: Address,
   { tls }: ServerAccess,
   onReady?: () => void,
   onBytes?: (length: number, buffer: Buffer) => void,
 ): Socket {
-  const { host, port, path } = address;
   const target = { ...(path === undefined ? { host, port } : { path }), ...(onBytes && { onread: reader(onBytes) }) };
   if (tls === undefined || tls === false) {
     const socket = connect({ ...target, noDelay: true });
@@ -62,14 +76,22 @@ export function authCommand({ username, password }: Credentials): Command {
 /** @throws RingshiftError INVALID_OPTION */
 export function checkAccess({ tls, auth }: ServerAccess): void {
   if (tls !== undefined && typeof tls !== "boolean" && (typeof tls !== "object" || tls === null)) {
-    throw new RingshiftError("INVALID_OPTION", "tls is true, or an object of options for tls.connect.");
+    throw invalidOption("tls is true, or an object of options for tls.connect.");
   }
+  if (typeof tls === "object") checkSecureContext(tls);
   if (auth === undefined) return;
-  const { username, password } = auth;
+  const { username, password } = auth ?? {};
   if (typeof username !== "string" || typeof password !== "string" || username === "" || /\s/.test(username)) {
-    throw new RingshiftError(
-      "INVALID_OPTION",
-      "auth is { username, password }, both text, the username without blanks.",
-    );
+    throw invalidOption("auth is { username, password }, both text, the username without blanks.");
+  }
+}
+
+/** Certificates, keys, ciphers and versions that TLS itself refuses. @throws RingshiftError INVALID_OPTION */
+function checkSecureContext(tls: ConnectionOptions): void {
+  try {
+    createSecureContext(tls);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RingshiftError("INVALID_OPTION", `tls cannot be used: ${why}`, { cause });
   }
 }

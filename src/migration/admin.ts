@@ -4,7 +4,7 @@
 import { type OpenSession, openManaged } from "../client/session.ts";
 import { invalidOption, RingshiftError } from "../errors.ts";
 import { requireKnown, requireMilliseconds } from "../known-options.ts";
-import type { ServerAccess } from "../memcached/access.ts";
+import { checkAccess, type ServerAccess } from "../memcached/access.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import { isGone, Lease } from "../topology/lease.ts";
 import { namespaceOf } from "../topology/namespace.ts";
@@ -47,6 +47,7 @@ function checkAdminOptions(options: AdminOptions): void {
   if (typeof options?.redis !== "string" || options.redis === "") {
     throw invalidOption('openAdmin needs redis, a URL: { redis: "redis://127.0.0.1:6379" }.');
   }
+  checkAccess(options);
   requireMilliseconds("ioTimeoutMs", options.ioTimeoutMs);
 }
 

@@ -157,12 +157,23 @@ test("a certificate that nobody vouches for is refused", async () => {
 
 test.each([
   ["tls", { tls: 1 as never }],
+  ["tls", { tls: { minVersion: "TLSv9" as never } }],
+  ["tls", { tls: { cert: "garbage", key: "garbage" } }],
+  ["tls", { tls: { ciphers: "NOPE" } }],
   ["auth", { auth: { username: "a b", password: "c" } }],
   ["auth", { auth: { username: "a" } as never }],
-])("bad %s options are refused", async (_, options) => {
-  await expect(createClient({ servers: ["127.0.0.1:1"], ...options })).rejects.toMatchObject({
-    code: "INVALID_OPTION",
-  });
+  ["auth", { auth: null as never }],
+])("bad %s options are refused: %j", async (name, options) => {
+  const refusal = { code: "INVALID_OPTION", message: expect.stringMatching(new RegExp(`^${name} `)) };
+  await expect(createClient({ servers: ["127.0.0.1:1"], ...options })).rejects.toMatchObject(refusal);
+  await expect(openAdmin({ redis: "redis://127.0.0.1:1", ...options })).rejects.toMatchObject(refusal);
+});
+
+test("options that only tls.connect itself refuses are a connection that fails", async () => {
+  const cache = await createClient({ servers: ["127.0.0.1:1"], tls: { pskCallback: 5 as never } });
+  await expect(cache.get("k")).rejects.toMatchObject({ code: "NODE_DOWN", message: /pskCallback/ });
+  await expect(cache.version()).rejects.toMatchObject({ code: "NODE_DOWN", message: /pskCallback/ });
+  await cache.quit();
 });
 
 test.each(["unix:relative", "unix:", `unix:/${"x".repeat(200)}`])("%s is no address", async (address) => {
