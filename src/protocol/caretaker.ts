@@ -12,7 +12,7 @@ import { hold } from "./hold.ts";
 import type { Session } from "./session.ts";
 import { settleOnce } from "./settle.ts";
 
-/** @throws nothing that Redis' or a server's absence causes */
+/** Never rejects for want of an answer, Redis' or a server's. A document of an unknown version is the session's refusal from then on. */
 export async function caretake(session: Session, store: ChangeStore): Promise<void> {
   const { view } = session;
   try {
@@ -22,6 +22,7 @@ export async function caretake(session: Session, store: ChangeStore): Promise<vo
       await settleOnce(session);
     }
   } catch (error) {
-    if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
+    if (isRingshiftError(error, "UNSUPPORTED_DOCUMENT")) session.refuse(error);
+    else if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
   }
 }
