@@ -85,6 +85,15 @@ export function invalidOption(message: string): RingshiftError {
   return new RingshiftError("INVALID_OPTION", message);
 }
 
+/** What somebody has given, as a message names it; of whatever kind, for some have no text of their own (symbols, objects without a prototype). */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "function") return "a function";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
 /** True for a RingshiftError, of the given code when one is given. */
 export function isRingshiftError(error: unknown, code?: ErrorCode): error is RingshiftError {
   return error instanceof RingshiftError && (code === undefined || error.code === code);

@@ -2,7 +2,7 @@
  * Names of options, and times, checked for callers without types: a misspelt name that is passed over does something else than was asked for,
  * and a timer that is told more than it takes goes off at once.
  */
-import { invalidOption } from "./errors.ts";
+import { invalidOption, shown } from "./errors.ts";
 import { nearest } from "./suggest.ts";
 
 /** What a timer takes. */
@@ -24,7 +24,7 @@ export function requireKnown(what: string, options: object, known: readonly stri
 export function requireMilliseconds(name: string, value: number | undefined, mostMs = MAX_WAIT_MS): void {
   if (value === undefined) return;
   if (!(Number.isFinite(value) && value > 0)) {
-    throw invalidOption(`${name} is a number of milliseconds above 0, not ${value}.`);
+    throw invalidOption(`${name} is a number of milliseconds above 0, not ${shown(value)}.`);
   }
   if (value > mostMs) throw invalidOption(`${name} is at most ${mostMs} milliseconds, not ${value}.`);
 }

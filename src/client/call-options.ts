@@ -2,7 +2,7 @@
  * The options of single calls, checked at each: a misspelt `ttl` would otherwise store for ever, and memcached's own habit of giving the
  * time to live as a bare number would be lost without a word.
  */
-import { invalidOption, RingshiftError } from "../errors.ts";
+import { invalidOption, RingshiftError, shown } from "../errors.ts";
 import { nearest } from "../suggest.ts";
 import type { ClientEvents } from "./events.ts";
 import type { FlushOptions } from "./servers.ts";
@@ -25,21 +25,29 @@ export const MULTI = known<MultiOptions>("signal", "failed");
 export const GET_OR_SET = known<GetOrSetOptions>("signal", "staleTtl", "earlyRefresh", "compress");
 export const FLUSH = known<FlushOptions>("everything");
 
-/** @throws RingshiftError INVALID_OPTION that names the option, and the one that was meant */
-export function checkCall(command: string, options: object | undefined, names: Names): void {
+/**
+ * @param key of the call, where it has one
+ * @throws RingshiftError INVALID_OPTION that names the option, and the one that was meant; INVALID_TTL for null, which is not "absent"
+ */
+export function checkCall(command: string, options: object | undefined, names: Names, key?: string): void {
   if (options === NONE || options === undefined) return;
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw notAnObject(command, options, names);
   }
   for (const name in options) {
     if (!names.has(name)) throw unknownOption(command, name, names);
-    checkValue(command, name, (options as Readonly<Record<string, unknown>>)[name]);
+    checkValue(command, key, name, (options as Readonly<Record<string, unknown>>)[name]);
   }
 }
 
 /** Of the options that are looked at late, or taken for something else than they are. */
-function checkValue(command: string, name: string, value: unknown): void {
+function checkValue(command: string, key: string | undefined, name: string, value: unknown): void {
   if (value === undefined) return;
+  if (name === "ttl" && value === null) {
+    throw new RingshiftError("INVALID_TTL", `${command}: the TTL is a number of seconds, 0 or more, not null.`, {
+      key,
+    });
+  }
   if (name === "signal" && !isSignal(value))
     throw invalidOption(`${command}: signal is an AbortSignal, not ${shown(value)}.`);
   if (name === "failed" && !(value instanceof Map))
@@ -75,18 +83,10 @@ const EVENTS = [
 /** @throws RingshiftError INVALID_OPTION for an event that there is not, with the one that was meant */
 export function checkEvent<E extends keyof ClientEvents>(event: E): E {
   if ((EVENTS as readonly unknown[]).includes(event)) return event;
-  const near = nearest(String(event), EVENTS);
-  throw invalidOption(
-    `There is no event ${String(event)}: ${near === undefined ? `there are ${EVENTS.join(", ")}.` : `did you mean ${near}?`}`,
-  );
-}
-
-function shown(value: unknown): string {
-  return typeof value === "string"
-    ? JSON.stringify(value)
-    : typeof value === "object" && value
-      ? "an object"
-      : String(value);
+  const name: unknown = event;
+  const near = typeof name === "string" ? nearest(name, EVENTS) : undefined;
+  const hint = near === undefined ? `there are ${EVENTS.join(", ")}.` : `did you mean ${near}?`;
+  throw invalidOption(`There is no event ${typeof name === "string" ? name : shown(name)}: ${hint}`);
 }
 
 function notAnObject(command: string, given: unknown, names: Names): RingshiftError {
@@ -95,7 +95,7 @@ function notAnObject(command: string, given: unknown, names: Names): RingshiftEr
     : `{ ${[...names][0]}: ... }`;
   return new RingshiftError(
     "INVALID_OPTION",
-    `${command} takes its options as an object, ${example}, not ${Array.isArray(given) ? "a list" : String(given)}.`,
+    `${command} takes its options as an object, ${example}, not ${shown(given)}.`,
   );
 }
 

@@ -273,7 +273,7 @@ export class Client {
   #command<T>(name: string, key: string, options: object | undefined, known: Names, run: () => Promise<T>): Promise<T> {
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
     try {
-      given.checkCall(name, options, known);
+      given.checkCall(name, options, known, key);
       return traceCommand(name, key, run);
     } catch (error) {
       return Promise.reject(error as RingshiftError);

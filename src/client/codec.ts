@@ -8,7 +8,7 @@
  * incr and decr work on numbers and bigints of 0 or more. Booleans and null are JSON. An item with flags that nobody here knows is
  * answered as text when it has none of these bits. A hook (`Serializer`) can take values and items out of this table's hands.
  */
-import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError, shown } from "../errors.ts";
 import { PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import { type Compression, compress, decompress, FLAG_COMPRESSION } from "./compress.ts";
 
@@ -28,7 +28,7 @@ export interface Encoded {
 /** A hook for values that the table above does not express, or not as wanted: Date, Map, MessagePack, encryption. */
 export interface Serializer {
   /**
-   * The value's bytes, and client flags of the hook's choice with bits 16 and 17 unset. Undefined: the default applies.
+   * The value's bytes, and client flags of the hook's choice with bits 16 and 17 unset, but for 0x52505048. Undefined: the default applies.
    * What is thrown rejects the call as INVALID_VALUE.
    */
   serialize(value: unknown): { readonly data: Uint8Array; readonly flags: number } | undefined;
@@ -54,9 +54,9 @@ export class Codec {
   /** @throws RingshiftError INVALID_VALUE, INVALID_OPTION */
   encode(value: unknown, key: string, how?: Compression | boolean): Encoded {
     const plain = this.#serialize(value, key) ?? encode(value, key);
-    if (how === undefined && this.#compression === undefined) return plain;
-    if (how === false) return plain;
-    return compress(plain, how === true ? { ...this.#compression, threshold: 0 } : (how ?? this.#compression!));
+    const asked = how === undefined ? (this.#compression ?? false) : how;
+    if (asked === false) return plain;
+    return compress(plain, asked === true ? { ...this.#compression, threshold: 0 } : asked);
   }
 
   /** @throws RingshiftError PROTOCOL_ERROR when the bytes are not what the flags say */
@@ -98,8 +98,12 @@ export class Codec {
     if (!(made?.data instanceof Uint8Array))
       throw unstorable(key, "the serializer did not answer { data, flags } with bytes");
     const { data, flags } = made;
-    if (flags >>> 0 !== flags || flags & FLAG_COMPRESSION || flags === PLACEHOLDER_FLAGS) {
-      throw unstorable(key, `the serializer's flags ${flags} are not 32 bits with bits 16 and 17 unset`);
+    if (typeof flags !== "number" || flags >>> 0 !== flags || flags & FLAG_COMPRESSION) {
+      throw unstorable(key, `the serializer's flags ${shown(flags)} are not 32 bits with bits 16 and 17 unset`);
+    }
+    // a value that zstd has made smaller would be a placeholder, which no read answers
+    if ((flags | FLAG_COMPRESSION) === PLACEHOLDER_FLAGS) {
+      throw unstorable(key, `the serializer's flags ${flags} are ringshift's own: choose others`);
     }
     return { data: Buffer.from(data.buffer, data.byteOffset, data.byteLength), flags };
   }

@@ -4,7 +4,7 @@
  * An item is compressed only where that makes it smaller.
  */
 import * as zlib from "node:zlib";
-import { RingshiftError } from "../errors.ts";
+import { RingshiftError, shown } from "../errors.ts";
 import { requireKnown } from "../known-options.ts";
 import type { Encoded } from "./codec.ts";
 
@@ -63,13 +63,13 @@ export function checkCompression(compression: Compression): void {
   if (typeof compression !== "object" || compression === null) {
     throw new RingshiftError(
       "INVALID_OPTION",
-      `compress is an object, { algorithm: "zlib", threshold: 1024 }, not ${String(compression)}.`,
+      `compress is an object, { algorithm: "zlib", threshold: 1024 }, not ${shown(compression)}.`,
     );
   }
   requireKnown("compress", compression, KNOWN);
   const { algorithm = "zlib", threshold } = compression;
-  if (!Object.hasOwn(METHODS, algorithm)) {
-    throw new RingshiftError("INVALID_OPTION", `compress.algorithm is zlib, brotli or zstd, not ${algorithm}.`);
+  if (typeof algorithm !== "string" || !Object.hasOwn(METHODS, algorithm)) {
+    throw new RingshiftError("INVALID_OPTION", `compress.algorithm is zlib, brotli or zstd, not ${shown(algorithm)}.`);
   }
   if (METHODS[algorithm] === undefined) {
     throw new RingshiftError(
@@ -78,7 +78,10 @@ export function checkCompression(compression: Compression): void {
     );
   }
   if (threshold !== undefined && !(Number.isSafeInteger(threshold) && threshold >= 0)) {
-    throw new RingshiftError("INVALID_OPTION", `compress.threshold is a number of bytes, 0 or more, not ${threshold}.`);
+    throw new RingshiftError(
+      "INVALID_OPTION",
+      `compress.threshold is a number of bytes, 0 or more, not ${shown(threshold)}.`,
+    );
   }
 }
 

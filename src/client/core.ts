@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { DiscoveryWatch } from "../discovery/watch.ts";
-import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { isRingshiftError, RingshiftError, shown } from "../errors.ts";
 import { exptimeOf } from "../memcached/commands.ts";
 import type { Reply } from "../memcached/exchange.ts";
 import { keyFits, MAX_BINARY_KEY_BYTES, toWireKey } from "../memcached/key.ts";
@@ -153,7 +153,7 @@ export class Core {
   /** @throws RingshiftError INVALID_TTL */
   exptime(key: string, ttl: number): number {
     if (typeof ttl !== "number" || !Number.isFinite(ttl) || ttl < 0) {
-      throw new RingshiftError("INVALID_TTL", `The TTL is a number of seconds, 0 or more, not ${ttl}.`, { key });
+      throw new RingshiftError("INVALID_TTL", `The TTL is a number of seconds, 0 or more, not ${shown(ttl)}.`, { key });
     }
     return ttl === 0 ? 0 : exptimeOf(ttl, this.session.clock.epochSeconds());
   }

@@ -1,10 +1,11 @@
 /** The options of a client, each with its default. */
 import { checkDiscovery, type DiscoveryOptions } from "../discovery/options.ts";
-import { invalidOption } from "../errors.ts";
+import { invalidOption, shown } from "../errors.ts";
 import { requireKnown, requireMilliseconds } from "../known-options.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import { NEW_NODE_FIELDS, type NewNode } from "../migration/change.ts";
 import type { WhenIndexDown } from "../protocol/session.ts";
+import { RING_COMPATS } from "../ring/index.ts";
 import type { Compat } from "../topology/document.ts";
 import type { Serializer } from "./codec.ts";
 import { type Compression, checkCompression } from "./compress.ts";
@@ -118,30 +119,33 @@ export function checkOptions(options: ClientOptions): void {
   }
   requireKnown("createClient", options, KNOWN);
   if (options.redis !== undefined && (typeof options.redis !== "string" || options.redis === "")) {
-    throw invalidOption(`redis is a URL, "redis://127.0.0.1:6379", not ${String(options.redis)}.`);
+    throw invalidOption(`redis is a URL, "redis://127.0.0.1:6379", not ${shown(options.redis)}.`);
   }
   if (options.servers !== undefined) checkServers(options.servers);
   if (options.serializer !== undefined) checkSerializer(options.serializer);
   for (const name of ["hashTags", "hashLongKeys", "retryAmbiguous", "unmanaged"] as const) {
     const value: unknown = options[name];
     if (value !== undefined && typeof value !== "boolean") {
-      throw invalidOption(`${name} is true or false, not ${String(value)}.`);
+      throw invalidOption(`${name} is true or false, not ${shown(value)}.`);
     }
   }
   for (const name of ["timeoutMs", "connectTimeoutMs", "ioTimeoutMs"] as const) {
     requireMilliseconds(name, options[name]);
   }
+  if (options.compat !== undefined && !RING_COMPATS.includes(options.compat)) {
+    throw invalidOption(`compat is one of ${RING_COMPATS.join(", ")}, not ${shown(options.compat)}.`);
+  }
   if (options.whenIndexDown !== undefined && !["mark", "reject"].includes(options.whenIndexDown)) {
-    throw invalidOption(`whenIndexDown is "mark" or "reject", not ${options.whenIndexDown}.`);
+    throw invalidOption(`whenIndexDown is "mark" or "reject", not ${shown(options.whenIndexDown)}.`);
   }
   if (options.binaryKeys !== undefined && options.binaryKeys !== "base64") {
-    throw invalidOption(`binaryKeys is "base64", not ${String(options.binaryKeys)}.`);
+    throw invalidOption(`binaryKeys is "base64", not ${shown(options.binaryKeys)}.`);
   }
   if (options.onNodeDown !== undefined && !["error", "miss"].includes(options.onNodeDown)) {
-    throw invalidOption(`onNodeDown is "error" or "miss", not ${options.onNodeDown}.`);
+    throw invalidOption(`onNodeDown is "error" or "miss", not ${shown(options.onNodeDown)}.`);
   }
   if (options.onRejoin !== undefined && !["repair", "flush"].includes(options.onRejoin)) {
-    throw invalidOption(`onRejoin is "repair" or "flush", not ${options.onRejoin}.`);
+    throw invalidOption(`onRejoin is "repair" or "flush", not ${shown(options.onRejoin)}.`);
   }
   if (options.onRejoin === "repair" && options.redis === undefined) {
     throw invalidOption('onRejoin "repair" needs `redis`, where the keys to repair are listed.');
@@ -149,7 +153,7 @@ export function checkOptions(options: ClientOptions): void {
   for (const name of ["queueLimit", "downAfter"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
-      throw invalidOption(`${name} is a whole number above 0, not ${value}.`);
+      throw invalidOption(`${name} is a whole number above 0, not ${shown(value)}.`);
     }
   }
   if (options.compress !== undefined) checkCompression(options.compress);
@@ -165,7 +169,7 @@ export function newNodes(servers: readonly (string | NewNode)[]): NewNode[] {
 }
 
 function checkServers(servers: readonly (string | NewNode)[]): void {
-  if (!Array.isArray(servers)) throw invalidOption(`servers is a list, ["127.0.0.1:11211"], not ${String(servers)}.`);
+  if (!Array.isArray(servers)) throw invalidOption(`servers is a list, ["127.0.0.1:11211"], not ${shown(servers)}.`);
   for (const server of servers as readonly (string | NewNode)[]) {
     if (typeof server === "string") continue;
     if (typeof server !== "object" || server === null || typeof server.address !== "string") {

@@ -1,6 +1,6 @@
 /** How a client speaks to its servers: which protocol, over how many connections, who it is there. */
 import { binaryProtocol } from "../binary/protocol.ts";
-import { RingshiftError } from "../errors.ts";
+import { RingshiftError, shown } from "../errors.ts";
 import { checkAccess } from "../memcached/access.ts";
 import type { LinkPoolOptions } from "../memcached/pool.ts";
 import type { ClientOptions } from "./options.ts";
@@ -14,12 +14,12 @@ export type TransportOptions = Pick<ClientOptions, "protocol" | "connections" | 
 export function checkTransport(options: TransportOptions): void {
   const { protocol = "meta", connections = 1, tls, redis, onRejoin } = options;
   if (protocol !== "meta" && protocol !== "binary") {
-    throw new RingshiftError("INVALID_OPTION", `protocol is "meta" or "binary", not ${protocol}.`);
+    throw new RingshiftError("INVALID_OPTION", `protocol is "meta" or "binary", not ${shown(protocol)}.`);
   }
   if (!Number.isSafeInteger(connections) || connections < 1 || connections > MAX_CONNECTIONS) {
     throw new RingshiftError(
       "INVALID_OPTION",
-      `connections is a whole number from 1 to ${MAX_CONNECTIONS}, not ${connections}.`,
+      `connections is a whole number from 1 to ${MAX_CONNECTIONS}, not ${shown(connections)}.`,
     );
   }
   checkAccess(options);

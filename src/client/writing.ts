@@ -1,5 +1,5 @@
 /** The commands that change values. */
-import { RingshiftError } from "../errors.ts";
+import { RingshiftError, shown } from "../errors.ts";
 import { metaArithmetic } from "../memcached/commands.ts";
 import type { Reply } from "../memcached/exchange.ts";
 import { expect } from "../protocol/attempt.ts";
@@ -157,7 +157,7 @@ function wholeNumber(key: string, name: string, value: number | bigint): bigint 
   if (whole < 0n || whole > MAX_U64) {
     throw new RingshiftError(
       "INVALID_OPTION",
-      `The ${name} is a whole number from 0 to 2^64-1 (above 2^53 as a bigint), not ${value}.`,
+      `The ${name} is a whole number from 0 to 2^64-1 (above 2^53 as a bigint), not ${shown(value)}.`,
       { key },
     );
   }

@@ -1,5 +1,5 @@
 /** The option `discovery` of a client. */
-import { invalidOption } from "../errors.ts";
+import { invalidOption, shown } from "../errors.ts";
 import { MAX_TIMER_MS, requireKnown, requireMilliseconds } from "../known-options.ts";
 import { sourceOf } from "./source.ts";
 
@@ -34,7 +34,7 @@ export function checkDiscovery(options: DiscoveryOptions, managed: boolean): voi
   sourceOf(from);
   requireMilliseconds("discovery.intervalMs", intervalMs, MAX_TIMER_MS);
   if (autoApply !== undefined && typeof autoApply !== "boolean") {
-    throw invalidOption(`discovery.autoApply is true or false, not ${String(autoApply)}.`);
+    throw invalidOption(`discovery.autoApply is true or false, not ${shown(autoApply)}.`);
   }
   if (autoApply === true && !managed) {
     throw invalidOption("discovery.autoApply needs `redis`: without it the servers of a client never change.");

@@ -6,7 +6,7 @@
  *   elasticache:HOST[:PORT] the configuration endpoint of AWS ElastiCache, or of Google Memorystore (`config get cluster`)
  */
 import { readFile } from "node:fs/promises";
-import { RingshiftError } from "../errors.ts";
+import { RingshiftError, shown } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import type { NewNode } from "../migration/change.ts";
 import { parseServersFile } from "../ring/index.ts";
@@ -32,7 +32,7 @@ const FORMS = "file:PATH, dns:HOST[:PORT] or elasticache:HOST[:PORT]";
 /** @throws RingshiftError INVALID_OPTION */
 export function sourceOf(text: string, options: SourceOptions = {}): DiscoverySource {
   const match = typeof text === "string" ? /^(file|dns|elasticache):(.+)$/s.exec(text) : null;
-  if (match === null) throw invalid(`A source of servers is ${FORMS}, not ${JSON.stringify(text)}.`);
+  if (match === null) throw invalid(`A source of servers is ${FORMS}, not ${shown(text)}.`);
   const [, kind, rest] = match as unknown as [string, "file" | "dns" | "elasticache", string];
   const finders = {
     file: () => findInFile(rest),

@@ -5,7 +5,7 @@
  * base64 with the meta protocol's flag `b`; memcached stores it decoded. Everywhere else (ring, index, metadump) both are their bytes.
  */
 import { isUtf8 } from "node:buffer";
-import { RingshiftError } from "../errors.ts";
+import { RingshiftError, shown } from "../errors.ts";
 
 /** Longest key a memcached takes, in bytes, prefix included. */
 export const MAX_KEY_BYTES = 250;
@@ -55,7 +55,7 @@ export function keyFits(prefix: string, key: string, binary: boolean): boolean {
  * reserved, or holds blanks or control characters that are not allowed.
  */
 export function toWireKey(prefix: string, key: string, binary = false): string {
-  if (typeof key !== "string") throw invalid(String(key), `a key must be a string, not ${describeType(key)}`);
+  if (typeof key !== "string") throw invalid(shown(key), `a key must be a string, not ${describeType(key)}`);
   const text = prefix === "" || key === "" ? key : prefix + key; // a prefix alone would pass for a key
   const plain = PLAIN.test(text);
   const wire = plain ? text : encode(prefix, text, key, binary);

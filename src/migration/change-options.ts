@@ -1,5 +1,5 @@
 /** The options of a change, checked for callers without types: a rate of 0 would hold the copier up for ever. */
-import { invalidOption } from "../errors.ts";
+import { invalidOption, shown } from "../errors.ts";
 import { requireKnown } from "../known-options.ts";
 import type { ChangeOptions } from "./coordinator.ts";
 
@@ -8,18 +8,18 @@ const KNOWN = ["flush", "adopt", "force", "access", "onProgress", "rate", "signa
 /** @param call begins the messages: `apply` @throws RingshiftError INVALID_OPTION */
 export function checkChangeOptions(call: string, options: ChangeOptions): void {
   if (typeof options !== "object" || options === null) {
-    throw invalidOption(`${call} takes its options as an object: { rate: 10000 }, not ${String(options)}.`);
+    throw invalidOption(`${call} takes its options as an object: { rate: 10000 }, not ${shown(options)}.`);
   }
   requireKnown(call, options, KNOWN);
   for (const name of ["flush", "adopt", "force"] as const) {
     const value: unknown = options[name];
     if (value !== undefined && typeof value !== "boolean") {
-      throw invalidOption(`${name} is true or false, not ${String(value)}.`);
+      throw invalidOption(`${name} is true or false, not ${shown(value)}.`);
     }
   }
   const { rate, onProgress, signal } = options;
   if (rate !== undefined && !(Number.isFinite(rate) && rate > 0)) {
-    throw invalidOption(`rate is a number of keys a second above 0, not ${String(rate)}.`);
+    throw invalidOption(`rate is a number of keys a second above 0, not ${shown(rate)}.`);
   }
   if (onProgress !== undefined && typeof onProgress !== "function") throw invalidOption("onProgress is a function.");
   // another realm's AbortSignal is none of this one's

@@ -1,5 +1,5 @@
 /** What an operator asks for, and the nodes it leads to. Pure. */
-import { invalidOption, RingshiftError } from "../errors.ts";
+import { invalidOption, RingshiftError, shown } from "../errors.ts";
 import { requireKnown } from "../known-options.ts";
 import { checkNodeName } from "../ring/index.ts";
 import type { NodeRecord, TopologyDocument } from "../topology/document.ts";
@@ -41,8 +41,8 @@ const KINDS = Object.keys(FIELDS);
 /** For callers without types. @throws RingshiftError INVALID_OPTION */
 export function checkChange(change: Change): void {
   if (!KINDS.includes(change?.kind)) {
-    const given = String((change as Partial<Change> | undefined)?.kind);
-    throw invalidOption(`A change is an object whose kind is one of ${KINDS.join(", ")}, not ${given}.`);
+    const given: unknown = (change as Partial<Change> | undefined)?.kind;
+    throw invalidOption(`A change is an object whose kind is one of ${KINDS.join(", ")}, not ${shown(given)}.`);
   }
   requireKnown(change.kind, change, FIELDS[change.kind]);
   if (change.kind === "add-node" || change.kind === "restore") {
@@ -58,7 +58,7 @@ export function checkChange(change: Change): void {
     }
     const dead: unknown = change.dead;
     if (dead !== undefined && typeof dead !== "boolean")
-      throw invalidOption(`dead is true or false, not ${String(dead)}.`);
+      throw invalidOption(`dead is true or false, not ${shown(dead)}.`);
   } else if (typeof change.name !== "string") {
     throw invalidOption(`${change.kind} has its server in name: "127.0.0.1:11211".`);
   }
@@ -135,7 +135,7 @@ function noNodes(usage: string): RingshiftError {
 
 /** The record of a new node under the next free index. */
 export function newRecord(node: NewNode, index: number): NodeRecord {
-  const name = node.name ?? node.address;
+  const { address, name = address } = node;
   checkNodeName(name);
   if (node.weight !== undefined && node.vnodes !== undefined) {
     throw new RingshiftError("INVALID_OPTION", `${name}: give --weight or --vnodes, not both.`);

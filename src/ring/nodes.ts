@@ -5,7 +5,7 @@
  * share 160 * n points out by the node's part of the total weight, in float32; the compat modes reproduce that to the bit.
  */
 
-import { invalidOption } from "../errors.ts";
+import { invalidOption, shown } from "../errors.ts";
 import { POINTS_PER_VNODE } from "./short-points.ts";
 
 /**
@@ -63,9 +63,7 @@ const f32 = Math.fround;
  */
 export function checkNodeName(name: string): void {
   if (typeof name !== "string" || !NAME.test(name)) {
-    throw invalidOption(
-      `node name ${JSON.stringify(name)}: 1 to 250 characters of A-Z a-z 0-9 . _ : / [ ] - are allowed`,
-    );
+    throw invalidOption(`node name ${shown(name)}: 1 to 250 characters of A-Z a-z 0-9 . _ : / [ ] - are allowed`);
   }
   if (name in Object.prototype)
     throw invalidOption(`node name "${name}" is a property of every object: choose another`);
@@ -107,12 +105,12 @@ function checkNode({ name, weight, vnodes }: RingNodeInput, compat: RingCompat):
   if (weight !== undefined && vnodes !== undefined)
     throw invalidOption(`node "${name}": give weight or vnodes, not both`);
   if (weight !== undefined && !(typeof weight === "number" && weight >= MIN_WEIGHT && weight <= MAX_WEIGHT)) {
-    throw invalidOption(`node "${name}": weight ${weight} is not a number from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
+    throw invalidOption(`node "${name}": weight ${shown(weight)} is not a number from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
   }
   if (vnodes === undefined) return;
   if (compat !== "ringshift") throw invalidOption(`node "${name}": compat "${compat}" knows weights only, not vnodes`);
   if (!Number.isInteger(vnodes) || vnodes < 1 || vnodes > MAX_VNODES) {
-    throw invalidOption(`node "${name}": vnodes ${vnodes} is not an integer from 1 to ${MAX_VNODES}`);
+    throw invalidOption(`node "${name}": vnodes ${shown(vnodes)} is not an integer from 1 to ${MAX_VNODES}`);
   }
 }
 

@@ -11,7 +11,7 @@
  * a lookup searches one or two points whatever the ring's size.
  */
 
-import { RingshiftError } from "../errors.ts";
+import { RingshiftError, shown } from "../errors.ts";
 import { keyHash, wireKeyOf } from "./hash.ts";
 import { type LaidOut, layoutOf, prepareLayout } from "./layout.ts";
 import { planNodes, RING_COMPATS, type RingCompat, type RingNode, type RingNodeInput } from "./nodes.ts";
@@ -44,7 +44,7 @@ export class Ring {
   constructor(nodes: readonly RingNodeInput[], options: RingOptions = {}, laidOut?: LaidOut) {
     const { compat = "ringshift" } = options;
     if (!RING_COMPATS.includes(compat)) {
-      throw new RingshiftError("INVALID_OPTION", `compat ${JSON.stringify(compat)}: one of ${RING_COMPATS.join(", ")}`);
+      throw new RingshiftError("INVALID_OPTION", `compat ${shown(compat)}: one of ${RING_COMPATS.join(", ")}`);
     }
     const planned = laidOut?.planned ?? planNodes(nodes, compat);
     this.compat = compat;

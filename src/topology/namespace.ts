@@ -1,5 +1,5 @@
 /** Where one cluster's state lives: names in Redis, the prefix of its keys, its reserved items on the servers. */
-import { RingshiftError } from "../errors.ts";
+import { RingshiftError, shown } from "../errors.ts";
 import { FENCE_KEY_PREFIX } from "../memcached/key.ts";
 
 /** The namespace of clusters created without one: its keys carry no prefix. */
@@ -33,11 +33,11 @@ export interface Namespace {
 
 /** @throws RingshiftError INVALID_OPTION */
 export function namespaceOf(name: string | undefined): Namespace {
-  const given = name ?? DEFAULT_NAMESPACE;
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(given)) {
+  const given = name === undefined ? DEFAULT_NAMESPACE : name;
+  if (typeof given !== "string" || !/^[A-Za-z0-9._-]{1,64}$/.test(given)) {
     throw new RingshiftError(
       "INVALID_OPTION",
-      `namespace ${JSON.stringify(given)}: use 1 to 64 of letters, digits, dot, underscore and hyphen.`,
+      `namespace ${shown(given)}: use 1 to 64 of letters, digits, dot, underscore and hyphen.`,
     );
   }
   const prefix = `ringshift:${given}`;

@@ -56,6 +56,52 @@ test.each([
   expect(server.requests.length).toBe(asked);
 });
 
+test.each([
+  ["a TTL", "set", ["k", 1, { ttl: null }], "INVALID_TTL", "k"],
+  ["a TTL", "add", ["k", 1, { ttl: null }], "INVALID_TTL", "k"],
+  ["a TTL", "setMulti", [{ k: 1 }, { ttl: null }], "INVALID_TTL", undefined],
+  ["a TTL", "incr", ["k", 1, { initial: 1, ttl: null }], "INVALID_TTL", "k"],
+  ["a TTL", "touch", ["k", null], "INVALID_TTL", "k"],
+  ["compress", "set", ["k", 1, { compress: null }], "INVALID_OPTION", undefined],
+])("%s of null is not an absent one: %s", async (_, command, words, code, key) => {
+  const packing = await createClient({ servers: [server.address], compress: { threshold: 1 } });
+  const call = (packing as unknown as Untyped)[command]!.bind(packing)(...words);
+  await expect(call).rejects.toMatchObject({ code, key, message: expect.stringContaining("not null.") });
+  await packing.quit();
+});
+
+/** What has no text of its own. */
+const TEXTLESS: readonly [string, unknown][] = [
+  ["a symbol", Symbol("s")],
+  ["an object without a prototype", Object.create(null)],
+];
+
+test.each(TEXTLESS)("%s is refused with a RingshiftError wherever it is given", async (_, value) => {
+  const refused: readonly [string, unknown[], string][] = [
+    ["touch", ["k", value], "INVALID_TTL"],
+    ["gat", ["k", value], "INVALID_TTL"],
+    ["getOrSet", ["k", value, () => 1], "INVALID_TTL"],
+    ["set", ["k", 1, { ttl: value }], "INVALID_TTL"],
+    ["incr", ["k", value], "INVALID_OPTION"],
+    ["incr", ["k", 1, { initial: value }], "INVALID_OPTION"],
+    ["get", [value], "INVALID_KEY"],
+    ["set", [value, 1], "INVALID_KEY"],
+    ["getMulti", [[value]], "INVALID_KEY"],
+    ["setMulti", [[[value, 1]]], "INVALID_KEY"],
+    ["set", ["k", 1, { compress: { algorithm: value } }], "INVALID_OPTION"],
+    ["set", ["k", 1, { compress: { threshold: value } }], "INVALID_OPTION"],
+    ["get", ["k", { signal: value }], "INVALID_OPTION"],
+    ["getMulti", [["k"], { failed: value }], "INVALID_OPTION"],
+    ["flush", [{ everything: value }], "INVALID_OPTION"],
+    ["stats", [value], "INVALID_OPTION"],
+  ];
+  for (const [command, words, code] of refused) {
+    const call = (cache as unknown as Untyped)[command]!.bind(cache)(...words);
+    await expect(call, command).rejects.toMatchObject({ name: "RingshiftError", code });
+  }
+  expect(() => cache.on(value as never, () => {})).toThrow("There is no event");
+});
+
 test("known ones pass, undefined ones too", async () => {
   const { signal } = new AbortController();
   expect(await cache.set("k", 1, { ttl: 5, compress: undefined, signal })).toBe(true);
@@ -72,6 +118,20 @@ test("an event that there is not", () => {
 test.each([null, { data: "x", flags: 0 }, {}])("a serializer that answers %j is INVALID_VALUE", async (answer) => {
   const serializer = { serialize: () => answer as never, deserialize: () => undefined };
   const own = await createClient({ servers: [server.address], serializer });
+  await expect(own.set("k", 1)).rejects.toMatchObject({ code: "INVALID_VALUE", key: "k" });
+  await own.quit();
+});
+
+test.each([
+  ["those of a placeholder without the bits of compression", 0x52505048],
+  ["a symbol", Symbol("s")],
+  ["a bigint", 5n],
+])("a serializer's flags: %s are INVALID_VALUE", async (_, flags) => {
+  const serialize = () => ({ data: Buffer.alloc(4_000), flags: flags as number });
+  const own = await createClient({
+    servers: [server.address],
+    serializer: { serialize, deserialize: () => undefined },
+  });
   await expect(own.set("k", 1)).rejects.toMatchObject({ code: "INVALID_VALUE", key: "k" });
   await own.quit();
 });

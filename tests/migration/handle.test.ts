@@ -8,7 +8,7 @@ const bench = useBench({ memcached: 1 });
 test.each<[unknown, string]>([
   [undefined, "A change is an object whose kind is one of add-node, remove-node"],
   [{}, "not undefined."],
-  [{ kind: "add" }, "not add."],
+  [{ kind: "add" }, 'not "add".'],
   [{ kind: "add-node" }, "nodes: [{ address:"],
   [{ kind: "add-node", nodes: ["127.0.0.1:1"] }, "nodes: [{ address:"],
   [{ kind: "add-node", nodes: [{ name: "a" }] }, "nodes: [{ address:"],
@@ -22,7 +22,7 @@ test.each<[unknown, string]>([
     { kind: "add-node", node: [], nodes: [{ address: "127.0.0.1:1" }] },
     "add-node knows no option node; did you mean nodes?",
   ],
-  [{ kind: "remove-node", names: ["a"], dead: "false" }, "dead is true or false, not false."],
+  [{ kind: "remove-node", names: ["a"], dead: "false" }, 'dead is true or false, not "false".'],
   [{ kind: "remove-node", names: ["a"], daed: true }, "remove-node knows no option daed; did you mean dead?"],
 ])("%j is refused by plan and apply", async (change, message) => {
   const cluster = bench.cluster(1);
@@ -39,7 +39,7 @@ test.each<[unknown, string]>([
   [{ rate: 0 }, "rate is a number of keys a second above 0, not 0."],
   [{ rate: "10" }, "rate is a number"],
   [{ rate: Number.NaN }, "rate is a number"],
-  [{ flush: "yes" }, "flush is true or false, not yes."],
+  [{ flush: "yes" }, 'flush is true or false, not "yes".'],
   [{ onProgress: "bar" }, "onProgress is a function."],
   [{ signal: true }, "signal is an AbortSignal."],
 ])("options %j are refused, and nothing has changed", async (options, message) => {

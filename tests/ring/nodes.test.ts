@@ -19,7 +19,7 @@ describe("bad nodes are refused", () => {
     ["an infinite weight", [{ name: "a", weight: Number.POSITIVE_INFINITY }], "weight Infinity"],
     ["a weight too small to compute with", [{ name: "a", weight: 1e-50 }], "weight 1e-50"],
     ["a weight too large to compute with", [{ name: "a", weight: 2 ** 32 }], "weight 4294967296"],
-    ["a weight in a string", [{ name: "a", weight: "2" as unknown as number }], "weight 2"],
+    ["a weight in a string", [{ name: "a", weight: "2" as unknown as number }], 'weight "2"'],
     ["a weight beyond 4,096 vnodes", [{ name: "a", weight: 102.5 }], "more than 102.4"],
     ["vnodes 0", [{ name: "a", vnodes: 0 }], "vnodes 0"],
     ["vnodes 4097", [{ name: "a", vnodes: 4097 }], "vnodes 4097"],
