@@ -39,12 +39,18 @@ export function abortable<T>(signal: AbortSignal | undefined, call: Call<T>, beg
       call.abandoned = true;
       reject(aborted(signal, call, call.write ? "it may have taken effect" : "its answer is not waited for"));
     };
-    setMaxListeners(0, signal); // one signal for many calls is no leak
+    // one signal for many calls is no leak; a polyfill's or another realm's counts none
+    if (signal instanceof EventTarget) setMaxListeners(0, signal);
     signal.addEventListener("abort", onAbort, { once: true });
     const end = () => signal.removeEventListener("abort", onAbort);
-    const work = begin();
-    work.then(resolve, reject);
-    work.then(end, end);
+    try {
+      const work = begin();
+      work.then(resolve, reject);
+      work.then(end, end);
+    } catch (error) {
+      end();
+      reject(error);
+    }
   });
 }
 
