@@ -284,6 +284,7 @@ export class Client {
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
     given.checkCall(name, options, known);
     const all = list();
+    if (all.length === 0) this.#core.requireOpen(); // there is no key to say it for
     return traceBatch(name, all.length, () => run(all));
   }
 }

@@ -1,5 +1,5 @@
 /** The multi forms: the single ones at once, which leave in one flush a server, and one answer for all of them. */
-import { isRingshiftError, RingshiftError } from "../errors.ts";
+import { invalidOption, isRingshiftError, RingshiftError } from "../errors.ts";
 import type { Core } from "./core.ts";
 import { getMany } from "./get-many.ts";
 import type { Reader } from "./reading.ts";
@@ -44,18 +44,26 @@ export async function setMulti(
 
 /** Key and value, of whatever `setMulti` takes. @throws RingshiftError INVALID_OPTION */
 export function entriesOf(entries: object | Iterable<readonly [string, unknown]>): (readonly [string, unknown])[] {
-  const object = typeof entries === "object" && entries !== null;
-  const list =
-    object && Symbol.iterator in entries ? [...(entries as Iterable<readonly [string, unknown]>)] : undefined;
-  if (!object || list?.every(isPair) === false) {
-    throw new RingshiftError("INVALID_OPTION", "setMulti takes an object, a Map, or a list of [key, value] pairs.");
+  const taken = "setMulti takes an object, a Map, or a list of [key, value] pairs";
+  if (typeof entries !== "object" || entries === null) throw invalidOption(`${taken}.`);
+  if (Symbol.iterator in entries) {
+    const list = [...(entries as Iterable<readonly [string, unknown]>)];
+    if (!list.every(isPair)) throw invalidOption(`${taken}.`);
+    return list;
   }
-  return list ?? Object.entries(entries);
+  if (!isPlain(entries)) throw invalidOption(`${taken}; of an object of a class give the fields: { ...object }.`);
+  return Object.entries(entries);
 }
 
-/** Callers without types give what they like; `Object.entries` of a number is an empty list, and a string's chars are no entries. */
+/** Callers without types give what they like: a string's chars are no entries. */
 function isPair(entry: unknown): boolean {
   return Array.isArray(entry) && entry.length === 2;
+}
+
+/** Made by `{}`, of whatever realm, or without a prototype. A Promise or a Date has no entries, and would store nothing without a word. */
+function isPlain(object: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(object);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 export async function deleteMulti(

@@ -29,8 +29,8 @@ export interface CountOptions extends CallOptions {
 export type BigintCount = CountOptions & { readonly bigint: true };
 export type NumberCount = CountOptions & { readonly bigint?: false | undefined };
 
-/** An object whose fields are entries, of an interface's type too; not a list, whose entries are checked as such. */
-export type NoList<T> = T extends Iterable<unknown> ? never : unknown;
+/** An object whose fields are entries, of an interface's type too; not a list, whose entries are checked as such, nor a promise of one. */
+export type NoList<T> = T extends Iterable<unknown> | PromiseLike<unknown> ? never : unknown;
 
 export interface MultiOptions extends CallOptions {
   /** Filled with the keys that could not be read, by key; the call answers the others then instead of rejecting. */

@@ -1,4 +1,5 @@
 /** Options of single calls that nobody has: refused before any I/O, with what was meant. */
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Client, createClient } from "../../src/index.ts";
 import { answerEmpty, ScriptedServer } from "../../src/testing/scripted-server.ts";
@@ -39,6 +40,23 @@ test.each([
   ["entries that are missing", "setMulti", [undefined], "setMulti takes an object, a Map, or a list"],
   ["entries that are a number", "setMulti", [5], "setMulti takes an object, a Map, or a list"],
   ["entries that are text", "setMulti", ["ab"], "setMulti takes an object, a Map, or a list"],
+  [
+    "entries that are promised",
+    "setMulti",
+    [Promise.resolve([["k", 1]])],
+    "setMulti takes an object, a Map, or a list",
+  ],
+  ["entries that are a date", "setMulti", [new Date()], "setMulti takes an object, a Map, or a list"],
+  [
+    "entries in a class",
+    "setMulti",
+    [
+      new (class Entry {
+        k = 1;
+      })(),
+    ],
+    "give the fields: { ...object }.",
+  ],
   ["keys that are text", "getMulti", ["abc"], 'getMulti takes a list of keys, getMulti(["key"]), not "abc".'],
   ["keys that are null", "getMulti", [null], "getMulti takes a list of keys"],
   ["keys that are no list", "deleteMulti", [5], "deleteMulti takes a list of keys"],
@@ -107,6 +125,11 @@ test("known ones pass, undefined ones too", async () => {
   expect(await cache.set("k", 1, { ttl: 5, compress: undefined, signal })).toBe(true);
   expect(await cache.get("k", undefined)).toBeUndefined();
   expect(await cache.setMulti(["a", "b"].map((key) => [key, 1]))).toBe(true);
+  for (const made of ["{ a: 1 }", "Object.assign(Object.create(null), { a: 1 })", "new Map([['a', 1]])"]) {
+    const asked = server.requests.length;
+    expect(await cache.setMulti(runInNewContext(`(${made})`) as object)).toBe(true); // of another realm, as in Jest
+    expect(server.requests.slice(asked).map(({ line }) => line)).toContain("ms a 1 T0 F8");
+  }
 });
 
 test("an event that there is not", () => {

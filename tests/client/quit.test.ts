@@ -47,6 +47,17 @@ test("getMulti whose connection breaks after quit() fills a given `failed`", asy
   expect(await codeOf(cache.getMulti(KEYS))).toBe("CLOSED");
 });
 
+test.each<[string, (cache: Client) => Promise<unknown>]>([
+  ["getMulti", (cache) => cache.getMulti([])],
+  ["setMulti", (cache) => cache.setMulti({})],
+  ["deleteMulti", (cache) => cache.deleteMulti([])],
+])("%s of nothing rejects after quit() as of anything", async (_, call) => {
+  const { cache } = await clientOfABreakingServer();
+  await call(cache);
+  await cache.quit();
+  expect(await codeOf(call(cache))).toBe("CLOSED");
+});
+
 test("a second quit() waits for what the first one waits for", async () => {
   let answer = () => {};
   const answered = new Promise<void>((resolve) => {

@@ -81,7 +81,9 @@ describe("writes", () => {
     const numbered = (cache: Client) => cache.setMulti([[1, 2]]);
     // @ts-expect-error an entry without a value
     const short = (cache: Client) => cache.setMulti([["k"]]);
-    expectTypeOf([numbered, short]).toBeArray();
+    // @ts-expect-error what is not awaited
+    const promised = (cache: Client) => cache.setMulti(Promise.resolve({ k: 1 }));
+    expectTypeOf([numbered, short, promised]).toBeArray();
   });
 
   test("options that a command does not have do not compile", () => {
