@@ -92,19 +92,20 @@ async function askVersion(session: LineSession): Promise<string> {
   return answer.slice("VERSION ".length);
 }
 
+/** `stats detail on` is answered OK alone, `stats reset` RESET; what `stats sizes_enable` and `sizes_disable` answer has no end. */
+const LAST_LINE = /^(?:END|OK|RESET|STAT sizes_(?:status (?:en|dis)abled|error .*))$/;
+/** `stats detail dump` has lines of its own. */
+const STAT_LINE = /^(?:STAT|PREFIX) (\S+) ?(.*)$/;
+
 async function askStats(session: LineSession, what: string): Promise<Map<string, string>> {
   if (!/^[a-z_ ]*$/.test(what))
     throw session.error("INVALID_OPTION", `not a kind of statistics: ${JSON.stringify(what)}`);
   const found = new Map<string, string>();
-  const lines = await session.ask(
-    what === "" ? "stats" : `stats ${what}`,
-    (line) => line === "END" || line === "RESET",
-  );
-  const last = lines.pop() ?? "";
-  if (last !== "END" && last !== "RESET")
-    throw session.error("PROTOCOL_ERROR", `stats ${what} was answered: ${last.slice(0, 100)}`);
+  const lines = await session.ask(what === "" ? "stats" : `stats ${what}`, (line) => LAST_LINE.test(line));
+  const last = lines.at(-1) ?? "";
+  if (!LAST_LINE.test(last)) throw session.error("PROTOCOL_ERROR", `stats ${what} was answered: ${last.slice(0, 100)}`);
   for (const line of lines) {
-    const match = /^STAT (\S+) ?(.*)$/.exec(line);
+    const match = STAT_LINE.exec(line);
     if (match !== null) found.set(match[1] as string, match[2] as string);
   }
   return found;

@@ -1,7 +1,7 @@
 /** Line-mode questions: real servers for what they answer, scripted ones for what should not happen. */
 import { afterEach, describe, expect, test } from "vitest";
 import { flushAll, metadump, probeServer, stats, version } from "../../src/memcached/admin.ts";
-import { metaSet } from "../../src/memcached/commands.ts";
+import { classicSet, metaSet } from "../../src/memcached/commands.ts";
 import { toWireKey } from "../../src/memcached/key.ts";
 import { Link } from "../../src/memcached/link.ts";
 import { type Script, ScriptedServer } from "../../src/testing/scripted-server.ts";
@@ -29,6 +29,22 @@ async function collect(keys: AsyncIterable<string>): Promise<string[]> {
 }
 
 describe("a real server", () => {
+  test("statistics that are switched are answered without END", async () => {
+    const server = await startMemcached();
+    const ask = async (what: string) => Object.fromEntries(await stats(server.address, what));
+    expect(await ask("detail on")).toEqual({});
+    const link = new Link({ name: "a", address: server.address, timeoutMs: 10_000 });
+    await link.exchange([classicSet("one:1", 0, 0, Buffer.from("v"))]); // a meta command is not counted there
+    await link.close();
+    expect(await ask("detail dump")).toMatchObject({ one: expect.stringMatching(/ set 1 /) });
+    expect(await ask("detail off")).toEqual({});
+    expect(await ask("reset")).toEqual({});
+    expect(await ask("sizes_enable")).toEqual({ sizes_status: "enabled" });
+    expect(Object.keys(await ask("sizes"))).not.toContain("sizes_status");
+    expect(await ask("sizes_disable")).toEqual({ sizes_status: "disabled" });
+    expect(await ask("sizes")).toEqual({ sizes_status: "disabled" });
+  });
+
   test("version, stats, flush_all", async () => {
     const server = await startMemcached();
     expect(await version(server.address)).toMatch(/^1\.\d+\.\d+/);
