@@ -87,7 +87,7 @@ export class Reader {
   meta(key: string, { signal }: CallOptions = NO_OPTIONS): Promise<ItemMeta | undefined> {
     const { session } = this.#core;
     return this.#core.run(key, signal, false, true, async (route) => {
-      const found = await read(session, route, "t l s h f c");
+      const found = await read(session, route, "t l s h f c u"); // u: not to count as a read
       return found && metaOf(found.reply);
     });
   }

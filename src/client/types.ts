@@ -64,11 +64,14 @@ export interface Versioned<T> {
 export interface ItemMeta {
   /** Seconds left; undefined: never expires. */
   readonly ttl: number | undefined;
-  /** Seconds since the item was last read or stored. */
+  /**
+   * Seconds since the server last noted that the item was stored or read. It notes the second read after a store, and of later ones only
+   * some, so the item may have been read since.
+   */
   readonly lastAccess: number;
   /** Bytes of the value as stored, compressed where it is. */
   readonly size: number;
-  /** It has been read since it was stored. */
+  /** It has been read since it was stored, or since it came to this server. */
   readonly hitBefore: boolean;
   /** Client flags. */
   readonly flags: number;

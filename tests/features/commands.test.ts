@@ -87,7 +87,9 @@ describe.each(["stable", "moving"] as const)("in a %s cluster", (state) => {
     const key = fresh();
     expect(await cache.getMeta(key)).toBeUndefined();
     await cache.set(key, "12345");
-    expect(await cache.getMeta(key)).toMatchObject({ ttl: undefined, size: 5, hitBefore: false, flags: 0 });
+    for (let times = 0; times < 3; times++) {
+      expect(await cache.getMeta(key)).toMatchObject({ ttl: undefined, size: 5, hitBefore: false, flags: 0 });
+    }
     await cache.get(key);
     expect(await cache.getMeta(key)).toMatchObject({ hitBefore: true });
   });
