@@ -13,11 +13,13 @@ export class BinaryAdmin implements ServerAdmin {
   readonly #address: string;
   readonly #auth: Credentials | undefined;
   readonly #timeoutMs: number;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(address: string, auth: Credentials | undefined, timeoutMs = TIMEOUT_MS) {
+  constructor(address: string, auth: Credentials | undefined, timeoutMs = TIMEOUT_MS, signal?: AbortSignal) {
     this.#address = address;
     this.#auth = auth;
     this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
   }
 
   async version(): Promise<string> {
@@ -47,6 +49,7 @@ export class BinaryAdmin implements ServerAdmin {
       const times = { connectTimeoutMs: timeoutMs, timeoutMs };
       const late = this.#error("TIMEOUT", `no answer to ${what} within ${timeoutMs} ms`);
       const timer = setTimeout(() => server.destroy(late), timeoutMs);
+      const onAbort = () => server.destroy(this.#error("CLOSED", "the client was closed"));
       const done = () => {
         resolve(found);
         server.destroy(this.#error("CLOSED", "answered"));
@@ -56,6 +59,7 @@ export class BinaryAdmin implements ServerAdmin {
         onDrain: () => {},
         onEnd: (cause) => {
           clearTimeout(timer);
+          this.#signal?.removeEventListener("abort", onAbort);
           reject(this.#ended(cause)); // nothing, where it is answered
         },
       });
@@ -65,6 +69,8 @@ export class BinaryAdmin implements ServerAdmin {
         found.push(response);
         if (!list) done();
       };
+      if (this.#signal?.aborted) onAbort();
+      else this.#signal?.addEventListener("abort", onAbort);
     });
   }
 

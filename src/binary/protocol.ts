@@ -12,7 +12,7 @@ import { translate } from "./translate.ts";
 export function binaryProtocol(auth: Credentials | undefined, metaBeside: boolean): PoolProtocol {
   return {
     connect: (target, hooks) => new BinaryConnection(target, hooks, auth),
-    admin: (address, timeoutMs) => new BinaryAdmin(address, auth, timeoutMs),
+    admin: (address, timeoutMs, signal) => new BinaryAdmin(address, auth, timeoutMs, signal),
     speaks: (command) => translate(command) !== undefined,
     metaBeside,
   };

@@ -57,7 +57,11 @@ export async function openPlain(options: PlainOptions): Promise<OpenSession> {
     await pool.close();
     throw probe.reason.error;
   }
-  return { session, pool, store: undefined, health, close: () => pool.close() };
+  const close = () => {
+    limits.close();
+    return pool.close();
+  };
+  return { session, pool, store: undefined, health, close };
 }
 
 function managed(): RingshiftError {

@@ -93,6 +93,7 @@ export async function openManaged(options: ManagedOptions): Promise<OpenSession>
     );
     const stop = await keepUp(session, store, pool, options.caretaker ?? false, health?.rejoin);
     const close = async () => {
+      limits.close();
       await stop();
       await store.close();
     };

@@ -4,6 +4,7 @@
  * An item is its header, key, flags, value and CAS number; values that fit the smallest limit there is pass without a question. A server that
  * does not evict (-M) refuses even the smallest when it is full.
  */
+import { setMaxListeners } from "node:events";
 import { RingshiftError } from "../errors.ts";
 import { stats } from "./admin.ts";
 import type { LineOptions } from "./line-session.ts";
@@ -27,10 +28,13 @@ export class ItemLimits {
   readonly #protocol: PoolProtocol | undefined;
   readonly #limits = new Map<string, Limits>();
   readonly #asking = new Map<string, Promise<Limits>>();
+  readonly #closing = new AbortController();
 
   /** @param line how to ask a server, in lines of text unless a protocol is given */
   constructor(line: LineOptions = {}, protocol?: PoolProtocol) {
-    this.#line = line;
+    const { signal } = this.#closing;
+    setMaxListeners(0, signal); // one for each server that is being asked
+    this.#line = { ...line, signal };
     this.#protocol = protocol;
   }
 
@@ -59,15 +63,24 @@ export class ItemLimits {
     return size <= SMALLEST_LIMIT || size <= (this.#limits.get(node.address)?.item ?? 0);
   }
 
+  /** No server is asked any more: what waits for an answer, and what would have to ask, is CLOSED. */
+  close(): void {
+    this.#closing.abort();
+  }
+
   /** The server may have restarted with another limit. */
   forget(node: Endpoint): void {
     this.#limits.delete(node.address);
   }
 
   #ask(node: Endpoint): Promise<Limits> {
+    if (this.#closing.signal.aborted) {
+      const message = `${node.name}: the client was closed`;
+      return Promise.reject(new RingshiftError("CLOSED", message, { node: node.name }));
+    }
     let asking = this.#asking.get(node.address);
     if (asking === undefined) {
-      asking = (this.#protocol?.admin(node.address).stats("settings") ?? stats(node.address, "settings", this.#line))
+      asking = this.#settings(node)
         .then((settings) => {
           const item = limitOf(node, settings.get("item_size_max"));
           const limits = { item, evicts: settings.get("evictions") === "on" };
@@ -78,6 +91,12 @@ export class ItemLimits {
       this.#asking.set(node.address, asking);
     }
     return asking;
+  }
+
+  #settings({ address }: Endpoint): Promise<Map<string, string>> {
+    const { signal } = this.#line;
+    if (this.#protocol !== undefined) return this.#protocol.admin(address, undefined, signal).stats("settings");
+    return stats(address, "settings", this.#line);
   }
 }
 

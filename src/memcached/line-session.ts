@@ -21,6 +21,8 @@ export interface LineOptions {
   /** For the whole session. Default: as long as lines come. */
   readonly totalMs?: number | undefined;
   readonly access?: ServerAccess | undefined;
+  /** Ends the session: CLOSED. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class LineSession {
@@ -39,12 +41,15 @@ export class LineSession {
   #failure: RingshiftError | undefined;
   #wake: (() => void) | undefined;
   readonly #total: NodeJS.Timeout | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = (): void => this.#fail("CLOSED", "the client was closed");
 
   /** Connects at once; failures show at the first `line()`. @throws RingshiftError NODE_ADDRESS */
   constructor(address: string, options: LineOptions = {}) {
     this.#address = address;
     this.#timeoutMs = options.timeoutMs ?? 2000;
-    const { access = {}, totalMs } = options;
+    const { access = {}, totalMs, signal } = options;
+    this.#signal = signal;
     this.#socket = openSocket(parseAddress(address), access);
     if (totalMs !== undefined) {
       this.#total = setTimeout(() => this.#fail("TIMEOUT", `no full answer within ${totalMs} ms`), totalMs);
@@ -58,6 +63,8 @@ export class LineSession {
     this.#socket.on("error", (error) => this.#fail("NODE_DOWN", error.message || error.name, error));
     this.#socket.on("end", () => this.#fail("NODE_DOWN", "the server closed the connection"));
     this.#socket.on("close", () => this.#fail("NODE_DOWN", "the connection was closed"));
+    if (signal?.aborted) this.#onAbort();
+    signal?.addEventListener("abort", this.#onAbort);
   }
 
   send(line: string): void {
@@ -68,7 +75,7 @@ export class LineSession {
   /**
    * The next line without its end.
    * @param waitMs instead of the session's timeout, where the server may think for longer
-   * @throws RingshiftError NODE_DOWN or TIMEOUT
+   * @throws RingshiftError NODE_DOWN, TIMEOUT, or CLOSED by the session's signal
    */
   async line(waitMs = this.#timeoutMs): Promise<string> {
     if (this.#held !== undefined) {
@@ -114,6 +121,7 @@ export class LineSession {
 
   close(): void {
     clearTimeout(this.#total);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#socket.destroy();
     this.#chunks.drain();
   }

@@ -13,8 +13,11 @@ export interface ServerAdmin {
 
 export interface PoolProtocol {
   readonly connect: OpenCarrier;
-  /** @param timeoutMs of one question. Default 2000 */
-  admin(address: string, timeoutMs?: number): ServerAdmin;
+  /**
+   * @param timeoutMs of one question. Default 2000
+   * @param signal ends questions under way: CLOSED
+   */
+  admin(address: string, timeoutMs?: number, signal?: AbortSignal): ServerAdmin;
   /** True where it has a word for the command. */
   speaks(command: Command): boolean;
   /**

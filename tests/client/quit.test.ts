@@ -58,6 +58,20 @@ test.each<[string, (cache: Client) => Promise<unknown>]>([
   expect(await codeOf(call(cache))).toBe("CLOSED");
 });
 
+test("a set that waits for its server's item size limit is CLOSED, and asks no more", async () => {
+  const server = await ScriptedServer.listen((request) =>
+    request.line === "stats settings" ? [{ hang: true }] : answerEmpty(request),
+  );
+  open.push(() => server.close());
+  const cache = await createClient({ servers: [server.address] });
+  const stored = codeOf(cache.set("big", "x".repeat(5_000)));
+  await until("it is asked", () => server.requests.some(({ line }) => line === "stats settings"));
+  const { connections } = server;
+  await cache.quit();
+  expect(await stored).toBe("CLOSED");
+  expect(server.connections).toBe(connections);
+});
+
 test("a second quit() waits for what the first one waits for", async () => {
   let answer = () => {};
   const answered = new Promise<void>((resolve) => {
@@ -79,8 +93,25 @@ test("a second quit() waits for what the first one waits for", async () => {
   expect(await found).toBeUndefined();
 });
 
+const bench = useBench({ memcached: 2 });
+
+test("the same in a cluster", async () => {
+  const cache = await createClient(bench.cluster(1).where);
+  open.push(() => cache.quit());
+  await cache.set("small", 1);
+  const [server] = bench.local.memcached;
+  await server!.kill("SIGSTOP");
+  try {
+    const stored = codeOf(cache.set("big", "x".repeat(5_000)));
+    await new Promise((resolve) => setTimeout(resolve, 50)); // also where it has not come to the question yet
+    await cache.quit();
+    expect(await stored).toBe("CLOSED");
+  } finally {
+    await server!.kill("SIGCONT");
+  }
+});
+
 describe("flush", () => {
-  const bench = useBench({ memcached: 2 });
   const KINDS = {
     managed: () => bench.cluster(2).where,
     plain: () => ({ servers: bench.local.servers, unmanaged: true }),

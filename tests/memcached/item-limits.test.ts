@@ -1,5 +1,6 @@
 /** The question for a server's item size limit, where its answer is not what it should be. */
 import { afterEach, expect, test } from "vitest";
+import { binaryProtocol } from "../../src/binary/protocol.ts";
 import { ItemLimits } from "../../src/memcached/item-limits.ts";
 import { ScriptedServer } from "../../src/testing/scripted-server.ts";
 
@@ -40,4 +41,20 @@ test("a server evicts when it says so; not where it says no, says nothing, or do
   expect(await new ItemLimits().evicts(node)).toBe(false);
   await server!.close();
   expect(await new ItemLimits().evicts(node)).toBe(false);
+});
+
+test.each([
+  ["text", undefined],
+  ["binary", binaryProtocol(undefined, false)],
+])("close() ends the question under way, and nothing is asked afterwards: %s", async (_, protocol) => {
+  server = await ScriptedServer.listen(() => [{ hang: true }]);
+  const node = { name: "a", address: server.address };
+  const limits = new ItemLimits({}, protocol);
+  const checks = [limits.check(node, 10, 5_000), limits.check(node, 10, 6_000)];
+  while (server.connections === 0) await new Promise((resolve) => setImmediate(resolve));
+  limits.close();
+  for (const check of checks) await expect(check).rejects.toMatchObject({ code: "CLOSED" });
+  await expect(limits.check(node, 10, 5_000)).rejects.toMatchObject({ code: "CLOSED", node: "a" });
+  expect(await limits.evicts(node)).toBe(false);
+  expect(server.connections).toBe(1);
 });
