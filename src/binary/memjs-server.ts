@@ -15,8 +15,6 @@ import { answers, type BinaryRequest, type BinaryResponse, encode, OPCODE, reque
 
 const KEEP_ALIVE_S = 30;
 const MS_PER_S = 1_000;
-/** A longer timer fires after 1 ms. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** memjs' own timeouts come to nothing while ours work. */
 const LATER = 4;
 
@@ -46,8 +44,8 @@ export class MemjsServer {
   constructor({ host, port, path }: Address, auth: Credentials | undefined, times: MemjsTimes, hooks: MemjsHooks) {
     this.#hooks = hooks;
     this.#server = new Server(host, path ?? port, auth?.username, auth?.password, {
-      timeout: later(times.timeoutMs),
-      conntimeout: later(times.connectTimeoutMs),
+      timeout: (times.timeoutMs * LATER) / MS_PER_S,
+      conntimeout: (times.connectTimeoutMs * LATER) / MS_PER_S,
       keepAlive: true,
       keepAliveDelay: KEEP_ALIVE_S,
     });
@@ -125,10 +123,6 @@ export class MemjsServer {
     this.#ended = true;
     this.#hooks.onEnd(cause);
   }
-}
-
-function later(ms: number): number {
-  return Math.min(ms * LATER, MAX_TIMER_MS) / MS_PER_S;
 }
 
 function next(opaque: number): number {

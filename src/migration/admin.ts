@@ -234,6 +234,7 @@ export class Admin {
     const waiting = (holder: string) => onProgress?.({ step: "waiting", reason: `the lease of ${holder}` });
     const lease = await Lease.take(this.#store, waiting);
     try {
+      onProgress?.({ step: "coordinating" });
       return await work();
     } finally {
       await lease.release();

@@ -4,6 +4,7 @@ import { createClient } from "../../src/index.ts";
 import { ScriptedServer } from "../../src/testing/scripted-server.ts";
 
 const servers = ["127.0.0.1:1"];
+const DAY_MS = 86_400_000;
 
 test.each<[string, unknown, string]>([
   ["none at all", undefined, "createClient takes its options as an object"],
@@ -29,17 +30,6 @@ test.each<[string, unknown, string]>([
     { servers, compress: { treshold: 10 } },
     "compress knows no option treshold; did you mean threshold?",
   ],
-  [
-    "a timeout that no timer takes",
-    { servers, timeoutMs: 2 ** 31 - 20 },
-    "above 0, and at most 2147483627, not 2147483628.",
-  ],
-  ["the same of connecting", { servers, connectTimeoutMs: 2 ** 31 }, "connectTimeoutMs is a number of milliseconds"],
-  [
-    "the same of an answer",
-    { servers, ioTimeoutMs: Number.MAX_SAFE_INTEGER },
-    "ioTimeoutMs is a number of milliseconds",
-  ],
   ["a namespace of null", { servers, namespace: null }, "namespace null: use 1 to 64"],
   ["a compat of null", { servers, compat: null }, "compat is one of ringshift, libketama, libmemcached, not null."],
 ])("%s", async (_, options, message) => {
@@ -49,7 +39,7 @@ test.each<[string, unknown, string]>([
 
 test("the longest timeouts there are leave a call its time", async () => {
   const server = await ScriptedServer.listen();
-  const times = { timeoutMs: 2 ** 31 - 21, connectTimeoutMs: 2 ** 31 - 1, ioTimeoutMs: 2 ** 31 - 1 };
+  const times = { timeoutMs: DAY_MS, connectTimeoutMs: DAY_MS, ioTimeoutMs: DAY_MS };
   const cache = await createClient({ servers: [server.address], ...times });
   expect(await cache.gets("k")).toBeUndefined(); // by `operate`, whose end has a timer
   await cache.quit();
