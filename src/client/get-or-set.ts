@@ -107,7 +107,7 @@ export class GetOrSet {
     const { clock } = core.session;
     const startedAt = clock.now();
     for (let waits = 0; ; waits++) {
-      const seen = await this.#look(key, plan);
+      const seen = await this.#look(key, plan, startedAt);
       if (waits === 0) core.sawRead(key, seen?.kind === "value"); // away (undefined) is a miss: onNodeDown says so
       if (seen === undefined || seen.kind === "refused")
         return { value: await this.#loadOnly(load), sure: seen === undefined };
@@ -125,13 +125,16 @@ export class GetOrSet {
     }
   }
 
-  /** One look at the key, and where there is nothing a try to take the lease. Undefined: its server is away. */
-  #look(key: string, plan: Plan): Promise<Seen | undefined> {
+  /**
+   * One look at the key, and where there is nothing a try to take the lease. Undefined: its server is away.
+   * @param startedAt monotonic ms of the call that it is a part of, whose time it has
+   */
+  #look(key: string, plan: Plan, startedAt: number): Promise<Seen | undefined> {
     const core = this.#core;
     const { session } = core;
     const flags = plan.refreshBelow > 0 ? `v f c t R${plan.refreshBelow}` : "v f c";
     // not a caller's write: what it may leave behind is a lease, which is no value
-    return core.run<Seen | undefined>(key, undefined, false, true, async (route) => {
+    const call = core.call<Seen | undefined>(key, false, true, async (route) => {
       let leased = false;
       const askedAt = session.clock.now();
       const found = await read(session, route, flags, () => {
@@ -145,6 +148,8 @@ export class GetOrSet {
       if (lease === "refused") return { kind: "refused" };
       return lease === undefined ? { kind: "wait" } : { kind: "lease", lease };
     });
+    call.startedAt = startedAt;
+    return core.operate(call);
   }
 
   /** Where nothing can be stored. */

@@ -118,3 +118,27 @@ test("onRejoin: repair: the key of a write whose time is up is on the list of it
     await server.kill("SIGCONT");
   }
 });
+
+test("getOrSet that waits for another's load has one time for all of its looks", async () => {
+  const servers = { servers: bench.local.servers, unmanaged: true, ioTimeoutMs: PATIENCE_MS };
+  const loader = await createClient({ ...servers, timeoutMs: PATIENCE_MS });
+  const waiter = await createClient({ ...servers, timeoutMs: 2_000 });
+  onTestFinished(() => Promise.all([loader.quit(), waiter.quit()]).then(() => {}));
+  let finish!: (value: string) => void;
+  const load = new Promise<string>((resolve) => {
+    finish = resolve;
+  });
+  const loaded = loader.getOrSet("loaded", 60, () => load);
+  await expect.poll(() => loader.metrics().loads).toBe(1);
+  const after = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  const order: string[] = [];
+  const waits = waiter.getOrSet("loaded", 60, () => "mine").catch(() => order.push("getOrSet"));
+  await after(1_700);
+  const server = bench.local.memcached[0]!;
+  await server.kill("SIGSTOP"); // the next look is not answered: it has 300 ms, not 2,000 of its own
+  await Promise.all([waits, after(1_600).then(() => order.push("1,600 ms"))]);
+  await server.kill("SIGCONT");
+  finish("value");
+  expect(await loaded).toBe("value");
+  expect(order).toEqual(["getOrSet", "1,600 ms"]);
+});
