@@ -8,7 +8,7 @@
 import type { Command } from "commander";
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import type { Admin } from "../migration/admin.ts";
-import { type Change, commandText } from "../migration/change.ts";
+import { type Change, commandText, deadNames } from "../migration/change.ts";
 import type { Plan } from "../migration/plan.ts";
 import type { ChangeReport } from "../migration/progress.ts";
 import type { UnderWay } from "../migration/under-way.ts";
@@ -58,7 +58,7 @@ export async function runChange(globals: Globals, change: Change, flags: ChangeF
   requireConsent(flags.yes);
   return withAdmin(globals, async (admin) => {
     const standing = await resumable(admin, change);
-    if (standing === undefined) showPlan(await plan(admin, change, flags));
+    if (standing === undefined) showPlan(await plan(admin, change, flags), change);
     else showStanding(standing);
     if (!flags.yes && !(await confirm("Proceed?"))) {
       warning("Nothing was changed.");
@@ -79,7 +79,7 @@ export async function runPlan(globals: Globals, change: Change, flags: ChangeFla
     if (standing !== undefined) throw running(standing);
     const planned = await plan(admin, change, flags);
     if (globals.json) json({ command: commandText(change), ...planned });
-    else data(planLines(planned));
+    else data(planLines(planned, deadNames(change)));
     return EXIT.DONE;
   });
 }
@@ -109,8 +109,8 @@ async function plan(admin: Admin, change: Change, flags: ChangeFlags): Promise<P
   return admin.plan(change, { flush: flags.flush, force: flags.force });
 }
 
-function showPlan(planned: Plan): void {
-  for (const line of planLines(planned)) note(line === "" ? "" : `    ${line}`);
+function showPlan(planned: Plan, change: Change): void {
+  for (const line of planLines(planned, deadNames(change))) note(line === "" ? "" : `    ${line}`);
 }
 
 function showStanding({ command, state, setsDone, sets, moved }: UnderWay): void {

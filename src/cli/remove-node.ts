@@ -20,7 +20,7 @@ export function removeNodeArguments(command: Command): Command {
   return addForceOption(command)
     .description("move all keys off nodes, live, and take them out of the ring")
     .argument("<name...>", "names of nodes, as ringshift status has them")
-    .option("--dead", "the servers are gone for good: nothing is copied, their keys are lost and counted");
+    .option("--dead", "the servers are gone for good: nothing is copied from them, their keys are lost and counted");
 }
 
 export function removeNodeChange(names: readonly string[], { dead }: RemoveNodeFlags = {}): Change {

@@ -12,7 +12,8 @@ import { ExchangeError } from "../memcached/transport.ts";
 import { raiseFence } from "../protocol/arm.ts";
 import type { Session } from "../protocol/session.ts";
 import { HOLD_OFF_MS } from "../protocol/settle.ts";
-import type { View } from "../protocol/view.ts";
+import { deadDestinations, ringOf, type View } from "../protocol/view.ts";
+import { diffRings } from "../ring/index.ts";
 import {
   isDead,
   type NodeRecord,
@@ -24,6 +25,7 @@ import {
 import type { ChangeStore } from "../topology/store.ts";
 import { requireDown } from "./dead.ts";
 import { ViewEnded } from "./patience.ts";
+import { viewOf } from "./plan.ts";
 
 const TRIES = 50;
 const POLL_MS = 20;
@@ -48,6 +50,7 @@ export async function markDead(session: Session, store: ChangeStore, name: strin
     const fences = { ...document.fences };
     for (const node of destinations) fences[node.name] = number;
     const next = successor(document, document.runId, { dead: [...(document.dead ?? []), name], fences });
+    requireOthersUnchanged(viewOf(next), name);
     const outcome = await store.publish(document.id, next, document.runId);
     if (outcome === "failover") await session.clock.sleep(POLL_MS);
   }
@@ -106,6 +109,28 @@ function requireOthers(document: TopologyDocument, name: string): void {
   throw new RingshiftError(
     "LAST_NODE",
     `All keys are moving to ${name}: start a memcached at its address again, empty, and the change goes on.`,
+    { node: name },
+  );
+}
+
+/**
+ * The ring without the dead destinations leaves what the others own in the new ring as it is. In the compat rings, where a node's points go by the
+ * weights of all, it need not: what has crossed to one of them already could belong to another one, or in another set.
+ * @param view that names the server dead
+ * @throws RingshiftError INVALID_OPTION
+ */
+function requireOthersUnchanged(view: View, name: string): void {
+  const { document, ring } = view;
+  const leaving = new Set(deadDestinations(view).map((node) => node.name));
+  if (leaving.size === 0) return;
+  const left = ringOf(
+    document,
+    document.nodes.filter((node) => !leaving.has(node.name)),
+  );
+  if (diffRings(ring, left).arcs.every((arc) => leaving.has(arc.fromNode))) return;
+  throw new RingshiftError(
+    "INVALID_OPTION",
+    `Without ${name} the other nodes of this ring (${document.ring.compat}) would own other keys than those that have moved to them: start a memcached at ${name}'s address again, empty, then ringshift migration resume carries the change on.`,
     { node: name },
   );
 }

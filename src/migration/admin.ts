@@ -141,7 +141,8 @@ export class Admin {
   /**
    * Gives up a server that has died while keys were moving from it or to it, and carries the change on where no other process does. The keys
    * that were there are lost; the report counts them. A destination leaves the new ring.
-   * @throws RingshiftError INVALID_OPTION when the server answers, or nothing moves from or to it; LAST_NODE; else as `apply`
+   * @throws RingshiftError INVALID_OPTION when the server answers, nothing moves from or to it, or (compat rings) other nodes would own other keys
+   * without it; LAST_NODE; else as `apply`
    */
   async abandon(name: string, options: ChangeOptions = {}): Promise<ChangeReport | undefined> {
     this.#requireOpen();

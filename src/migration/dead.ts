@@ -2,6 +2,7 @@
  * A server that is gone for good.
  *
  *   before any D   remove-node --dead:     S ── F (dead) ── gaining fences, everybody knows ── S      nothing is copied
+ *                  (compat rings, where living nodes' arcs change too:  S ── F (dead) ── D (dead) ── as below)
  *   in D           migration abandon:      D ── D (dead) ── destinations' fences, hold-off ── S       abandon.ts
  *
  * Its keys are lost, and the index says how many. Should it come back it is a stranger: `add-node` refuses a server that holds keys unless

@@ -7,6 +7,7 @@
  *
  * Nothing stale can come of it. A value that still stands at its old owner is the latest: whoever changed it at the new one had killed it there
  * first (P before M). Where the old owner keeps the arc it serves at once; a third node that gains it is purged first (G) and pulls as ever.
+ * What the living nodes own in B they own without the dead one too: where that is not so, in the compat rings, it is not given up (abandon.ts).
  * The hold-off is for clients that may still reach the dead server: what they were answered there has ended before others serve its keys.
  */
 import type { Session } from "../protocol/session.ts";

@@ -6,7 +6,7 @@
  * dead coordinator's place: every step can be done by several processes at once.
  *
  *   F, ring changes            raise losing and gaining servers ── D
- *   F, source declared dead    raise gaining servers ── all clients know ── S (there is nothing to copy from)
+ *   F, source declared dead    raise gaining servers ── all clients know ── S (there is nothing to copy from), or D (living nodes' arcs change too)
  *   F, same ring (refence)     raise the servers with F's number ── S
  */
 import { isRingshiftError } from "../errors.ts";
@@ -60,13 +60,21 @@ export async function arm(session: Session, view: View, overdue = false): Promis
   if (refenced.length > 0) {
     return publish(session, view, successor(document, document.runId, { phase: "S", settling: true }), "armed");
   }
-  if (document.dead?.length) {
+  if (document.dead?.length && changesDeadAlone(view)) {
     if (!overdue && (await session.store.unacknowledged(document.epoch)).length > 0) return "waiting";
     const migrations = document.migrations + 1;
     const next = successor(document, document.runId, { phase: "S", settling: true, migrations, dead: [] });
     return publish(session, view, next, "armed");
   }
   return publish(session, view, successor(document, document.runId, { phase: "D" }), "armed");
+}
+
+/**
+ * Nothing changes but what the dead servers had. In the compat rings a node's points go by the weights of all, so living nodes' arcs get other
+ * owners or points as well: what they hold has to be copied, or listed anew.
+ */
+function changesDeadAlone({ document, diff }: View): boolean {
+  return diff!.arcs.every((arc) => isDead(document, arc.fromNode));
 }
 
 /** F, step 3: until every registered client has drained, for GRACE_MS at most. */

@@ -6,7 +6,9 @@ import type { ClientOptions } from "../../src/client/options.ts";
 import { type OpenSession, openManaged } from "../../src/client/session.ts";
 import { isRingshiftError } from "../../src/errors.ts";
 import { type Admin, openAdmin } from "../../src/migration/admin.ts";
+import { initCluster } from "../../src/migration/init-cluster.ts";
 import type { Progress } from "../../src/migration/progress.ts";
+import type { RingCompat } from "../../src/ring/index.ts";
 import { type ClusterOptions, LocalCluster, type MemcachedServer } from "../../src/testing/local-cluster.ts";
 import { namespaceOf } from "../../src/topology/namespace.ts";
 
@@ -100,6 +102,20 @@ export async function bench(options: ClusterOptions = {}): Promise<Bench> {
   const client = await patiently(() =>
     createClient({ redis: cluster.redis.url, servers: cluster.servers, ...PATIENCE }),
   );
+  onEnd(() => client.quit());
+  const admin = await patiently(() => openOperator(cluster));
+  onEnd(() => admin.close());
+  return new Bench(cluster, client, admin);
+}
+
+/** As `bench`, in the ring of another client, with servers of these weights. */
+export async function compatBench(compat: RingCompat, weights: readonly number[]): Promise<Bench> {
+  const cluster = await LocalCluster.start({ memcached: weights.length });
+  onEnd(() => cluster.stop());
+  const { url: redis } = cluster.redis;
+  const nodes = cluster.servers.map((address, i) => ({ address, weight: weights[i]! }));
+  await patiently(() => initCluster(nodes, { redis, compat }));
+  const client = await patiently(() => createClient({ redis, ...PATIENCE }));
   onEnd(() => client.quit());
   const admin = await patiently(() => openOperator(cluster));
   onEnd(() => admin.close());
