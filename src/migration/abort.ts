@@ -39,8 +39,8 @@ export async function abortChange(
   leased: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<AbortReport> {
   const report = options.onProgress ?? (() => {});
-  await awaitConfirmed(session, report);
   for (;;) {
+    await awaitConfirmed(session, report);
     const view = await session.look();
     const { document } = view;
     if (document.phase !== "F" || document.operation?.command === ABORT_COMMAND || document.recovered) break;

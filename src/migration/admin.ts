@@ -98,7 +98,8 @@ export class Admin {
 
   /**
    * Carries the change through, or carries on with the same change that was interrupted. Reads and writes go on meanwhile.
-   * @throws RingshiftError; the cluster is unchanged unless the code is MIGRATION_STOPPED or WOULD_NOT_FIT: then the same call resumes
+   * @throws RingshiftError; the cluster is unchanged unless the code is MIGRATION_STOPPED or WOULD_NOT_FIT, or it is UNCONFIRMED after Redis has
+   * failed over under way: then the same call resumes
    */
   async apply(change: Change, options: ChangeOptions = {}): Promise<ChangeReport> {
     this.#requireOpen();

@@ -8,7 +8,7 @@
 import { arm, waitForDrain } from "../protocol/arm.ts";
 import type { PullOptions } from "../protocol/pull.ts";
 import type { Session } from "../protocol/session.ts";
-import { HOLD_OFF_MS, settle } from "../protocol/settle.ts";
+import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import { deadDestinations, type View } from "../protocol/view.ts";
 import { highestFence, newFenceNumber, successor, type TopologyDocument } from "../topology/document.ts";
 import type { ChangeStore, Settled } from "../topology/store.ts";
@@ -25,7 +25,7 @@ import { ViewEnded } from "./patience.ts";
 import { makePlan, type Plan, viewOf } from "./plan.ts";
 import { type PrepareOptions, type PrepareServers, prepareServers } from "./prepare.ts";
 import type { ChangeReport, LostKeys, OnProgress } from "./progress.ts";
-import { awaitConfirmed } from "./ready.ts";
+import { awaitConfirmed, awaitSettled } from "./ready.ts";
 
 const TRIES = 50;
 const RETRY_MS = 20;
@@ -72,7 +72,7 @@ export class Coordinator {
 
   /**
    * Carries the change through, or carries on with it. The caller holds the lease.
-   * @throws RingshiftError; nothing has changed unless its code is MIGRATION_STOPPED, NODE_DOWN or WOULD_NOT_FIT after F
+   * @throws RingshiftError; nothing has changed unless its code is MIGRATION_STOPPED, NODE_DOWN, UNCONFIRMED or WOULD_NOT_FIT after F
    */
   async run(change: Change): Promise<ChangeReport> {
     const command = commandText(change);
@@ -174,6 +174,7 @@ export class Coordinator {
     let copied: CopyResult = { moved: 0, keysSeen: 0, setsRead: 0 };
     let copySeconds = 0;
     for (let i = 0; i < TRIES; i++) {
+      await awaitConfirmed(this.#session, this.#report);
       const view = await this.#session.look();
       const ours = view.document.operation?.command === command;
       const settled = !ours && (await this.#unfinished(command, view.document)); // the clients were faster
@@ -268,13 +269,13 @@ export class Coordinator {
   async #finishLast(): Promise<void> {
     const view = await this.#session.look();
     if ((await this.#store.readJournal())?.state === "cleaning") await this.#finish(view);
-    else await settle(this.#session, () => this.#report({ step: "settling" }));
+    else await awaitSettled(this.#session, this.#report);
   }
 
   /** The settling ends, then the old sets lose the moved entries (clean.ts). */
   async #finish(view: View): Promise<void> {
     const journal = await this.#store.readJournal();
-    await settle(this.#session, () => this.#report({ step: "settling" }));
+    await awaitSettled(this.#session, this.#report);
     this.#report({ step: "cleaning" });
     await clean(this.#session, this.#store, unsettled(view, journal?.settled));
     const present = await this.#store.readJournal();

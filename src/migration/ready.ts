@@ -31,14 +31,23 @@ export async function awaitConfirmed(session: Session, report: OnProgress): Prom
   }
 }
 
+/**
+ * Until the settling has ended, over any fail-over of Redis; at once where keys have two owners. Answers the confirmed view that follows.
+ * @throws RingshiftError UNCONFIRMED, REDIS_UNREACHABLE
+ */
+export async function awaitSettled(session: Session, report: OnProgress): Promise<View> {
+  for (;;) {
+    await awaitConfirmed(session, report);
+    await settle(session, () => report({ step: "settling" }));
+    const view = await session.look();
+    if (view.confirmed) return view;
+  }
+}
+
 /** A confirmed, settled S, waited for. @throws RingshiftError MIGRATION_RUNNING, UNCONFIRMED, REDIS_UNREACHABLE */
 export async function settledView(session: Session, report: OnProgress): Promise<View> {
-  await awaitConfirmed(session, report);
-  requireStable((await session.look()).document);
-  await settle(session, () => report({ step: "settling" }));
-  const view = await session.look();
+  const view = await awaitSettled(session, report);
   requireStable(view.document);
-  if (!view.confirmed) return settledView(session, report); // Redis has failed over meanwhile
   return view;
 }
 

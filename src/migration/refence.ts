@@ -11,12 +11,11 @@ import { RingshiftError } from "../errors.ts";
 import { arm, waitForDrain } from "../protocol/arm.ts";
 import { plant } from "../protocol/plant.ts";
 import type { Session } from "../protocol/session.ts";
-import { settle } from "../protocol/settle.ts";
 import type { View } from "../protocol/view.ts";
 import { type NodeRecord, newFenceNumber, successor, type TopologyDocument } from "../topology/document.ts";
 import type { TopologyStore } from "../topology/store.ts";
 import type { OnProgress } from "./progress.ts";
-import { settledView } from "./ready.ts";
+import { awaitConfirmed, awaitSettled, settledView } from "./ready.ts";
 import { standingFence } from "./standing-fence.ts";
 
 const TRIES = 50;
@@ -61,10 +60,11 @@ export async function refence(
   await session.look();
   await waitForDrain(session, next.epoch);
   for (let i = 0; i < TRIES && session.view.document.phase === "F"; i++) {
+    await awaitConfirmed(session, report);
     const outcome = await arm(session, await session.look());
     if (outcome === "waiting" || outcome === "elsewhere") await clock.sleep(POLL_MS);
   }
-  await settle(session, () => report({ step: "settling" }));
+  await awaitSettled(session, report);
   await requireFences(session, session.view.document, concerned);
   return session.view;
 }

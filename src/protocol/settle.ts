@@ -10,7 +10,8 @@ export const HOLD_OFF_MS = 30_000;
 const POLL_MS = 20;
 
 /**
- * Waits for the end of settling and publishes it. Returns at once when the document is settled.
+ * Waits for the end of settling and publishes it. Returns at once when the document is settled, and when Redis has failed over
+ * (migration/ready.ts, `awaitSettled`).
  * @throws RingshiftError REDIS_UNREACHABLE
  */
 export async function settle(session: Session, waiting: () => void = () => {}): Promise<void> {
