@@ -286,9 +286,12 @@ export class Coordinator {
   }
 }
 
-/** The view with the change's old ring, also where the clients have ended the settling already. */
+/**
+ * The view with the change's old ring, also where the clients have ended the settling already, or what settles now is a refence (refence.ts),
+ * whose previous nodes are the present ones.
+ */
 function unsettled(view: View, settled: Settled | undefined): View {
   const { document } = view;
-  if (document.previousNodes !== null || settled?.migrations !== document.migrations) return view;
+  if (settled?.migrations !== document.migrations) return view;
   return viewOf({ ...document, settling: true, previousNodes: settled.previousNodes });
 }

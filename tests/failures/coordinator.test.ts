@@ -9,8 +9,9 @@ import type { Transport } from "../../src/memcached/transport.ts";
 import type { Admin } from "../../src/migration/admin.ts";
 import type { Change } from "../../src/migration/change.ts";
 import { Coordinator } from "../../src/migration/coordinator.ts";
+import type { Progress } from "../../src/migration/progress.ts";
 import { Session } from "../../src/protocol/session.ts";
-import { type Bench, bench, Died, dieAt, until } from "./support.ts";
+import { type Bench, bench, Died, dieAt, onEnd, until } from "./support.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
@@ -108,6 +109,27 @@ test("coordinator dies between S and the end of its cleaning: the same command f
   await until(async () => !(await b.admin.topology()).settling);
   expect((await b.admin.verify({ full: true })).leftOver).toBeGreaterThan(0);
   expect(await (await b.operator()).apply(change)).toMatchObject({ resumed: true });
+  expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 500, entries: 500, leftOver: 0 });
+});
+
+test("coordinator dies between S and the end of its cleaning, and a reindex as it settles: the next change finishes it", async () => {
+  const b = await bench();
+  await b.fill(500);
+  await expect(b.admin.apply(await joining(b), { onProgress: dieAt("cleaning") })).rejects.toThrow(Died);
+  await until(async () => !(await b.admin.topology()).settling);
+  const { store } = await b.session();
+  let acknowledged = 0;
+  const beat = () => store!.heartbeat({ clientId: "straggler", acknowledged }, null).catch(() => {});
+  await beat();
+  const timer = setInterval(beat, 300);
+  onEnd(async () => clearInterval(timer));
+  const [name, other] = b.servers.map(({ address }) => address);
+  await expect(b.admin.reindex(name!, dieAt("settling"))).rejects.toThrow(Died);
+
+  const onProgress = ({ step }: Progress) => {
+    if (step === "settling") acknowledged = Number.MAX_SAFE_INTEGER; // not before the change has found the reindex' F behind it
+  };
+  await b.admin.apply({ kind: "set-weight", name: other!, weight: 1.1 }, { onProgress });
   expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 500, entries: 500, leftOver: 0 });
 });
 
