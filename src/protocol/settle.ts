@@ -15,10 +15,14 @@ const POLL_MS = 20;
  * @throws RingshiftError REDIS_UNREACHABLE
  */
 export async function settle(session: Session, waiting: () => void = () => {}): Promise<void> {
-  const deadline = session.clock.now() + HOLD_OFF_MS;
+  let [waitedFor, deadline] = ["", 0];
   let told = false;
   for (;;) {
     const { document, confirmed } = await session.look();
+    if (document.id !== waitedFor) {
+      // not that of the document before: this process may have been stopped while others made a whole migration
+      [waitedFor, deadline] = [document.id, session.clock.now() + HOLD_OFF_MS];
+    }
     if (document.phase !== "S" || !document.settling || !confirmed) return;
     const late = await session.store.unacknowledged(document.epoch);
     if (late.length === 0 || session.clock.now() > deadline) {
