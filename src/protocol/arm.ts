@@ -46,17 +46,11 @@ export type Armed = "armed" | "waiting" | "aborted" | "elsewhere";
 export async function arm(session: Session, view: View, overdue = false): Promise<Armed> {
   const { document } = view;
   if (document.phase !== "F" || !view.confirmed) return "elsewhere";
-  const deadline = session.clock.now() + SERVER_PATIENCE_MS;
   const refenced = refencedBy(view);
-  for (const node of refenced.length > 0 ? refenced : involved(view)) {
-    for (;;) {
-      const raised = await raiseFence(session, node, document.fences[node.name]!).catch(unreachable);
-      if (raised) break;
-      if (session.clock.now() > deadline) return abort(session, view);
-      await session.clock.sleep(POLL_MS);
-      if ((await session.look()).document.id !== document.id) return "elsewhere";
-    }
-  }
+  const nodes = refenced.length > 0 ? refenced : involved(view);
+  const outcomes = await Promise.all(nodes.map((node) => raisePatiently(session, document, node)));
+  if (outcomes.includes("elsewhere")) return "elsewhere";
+  if (outcomes.includes("silent")) return abort(session, view);
   if (refenced.length > 0) {
     return publish(session, view, successor(document, document.runId, { phase: "S", settling: true }), "armed");
   }
@@ -67,6 +61,17 @@ export async function arm(session: Session, view: View, overdue = false): Promis
     return publish(session, view, next, "armed");
   }
   return publish(session, view, successor(document, document.runId, { phase: "D" }), "armed");
+}
+
+/** All servers at once, so that each has the whole of SERVER_PATIENCE_MS, and all together no more. @throws RingshiftError REDIS_UNREACHABLE */
+async function raisePatiently(session: Session, document: TopologyDocument, node: NodeRecord) {
+  const deadline = session.clock.now() + SERVER_PATIENCE_MS;
+  for (;;) {
+    if (await raiseFence(session, node, document.fences[node.name]!).catch(unreachable)) return "raised";
+    if (session.clock.now() > deadline) return "silent";
+    await session.clock.sleep(POLL_MS);
+    if ((await session.look()).document.id !== document.id) return "elsewhere";
+  }
 }
 
 /**

@@ -24,7 +24,7 @@ const COARSE: readonly Coarse[] = [
   { rule: "w-joining", seed: 100, profile: "oblivion" },
   { rule: "w-void", seed: 100, profile: "oblivion" },
   { rule: "nophdel", seed: 250, profile: "vanishing" },
-  { rule: "w-deadnow", seed: 350, profile: "partition" },
+  { rule: "w-deadnow", seed: 50, profile: "partition" },
 ];
 const RUNS = 600;
 
