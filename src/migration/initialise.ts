@@ -24,6 +24,7 @@ export interface InitOptions extends PrepareOptions {
 }
 
 /**
+ * All servers are checked, and emptied if asked, before the first one is planted: a refusal by one leaves the others as they were.
  * @throws RingshiftError ALREADY_INITIALISED, REDIS_EVICTS, NODE_EXISTS, NODE_NOT_EMPTY and what a server can be refused for; nothing is published then
  */
 export async function initialise(
@@ -44,12 +45,17 @@ export async function initialise(
   const probes = await Promise.all(
     document.nodes.map((node) => checkServer(node, { access: transport.access, ...options })),
   );
+  const beforeFlush = async () => {
+    const { document: other } = await store.read();
+    if (other !== null) throw already(namespace, other);
+  };
   for (const [i, node] of document.nodes.entries()) {
     const fence = (await standingFence(transport, namespace, node))?.number;
     if (fence !== undefined && fence > 0 && !options.flush) throw lostTopology(namespace, node);
-    await requireEmpty(namespace, node, probes[i]!, options, transport);
-    const adopted = options.adopt === true && probes[i]!.currItems !== 0;
-    const planted = await plantFirst(transport, namespace, node, 0, adopted, systemClock);
+    await requireEmpty(namespace, node, probes[i]!, { ...options, beforeFlush }, transport);
+  }
+  for (const node of document.nodes) {
+    const planted = await plantFirst(transport, namespace, node, 0, options.adopt === true, systemClock);
     if (planted > 0) throw lostTopology(namespace, node);
   }
   await requireOthers(transport, namespace, document.nodes, []);

@@ -9,9 +9,8 @@ import { RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import { parseAddress } from "../memcached/address.ts";
 import { flushAll, probeServer, type ServerProbe } from "../memcached/admin.ts";
-import { classicAdd, metaDelete, metaGet } from "../memcached/commands.ts";
-import type { Command, Exchanged } from "../memcached/exchange.ts";
-import { formatFence, parseFence } from "../memcached/fence.ts";
+import { classicAdd, classicAppend, metaDelete, metaGet } from "../memcached/commands.ts";
+import { formatFence, parseFence, UNINDEXED_SUFFIX } from "../memcached/fence.ts";
 import { MARK_MANAGED } from "../memcached/marker.ts";
 import { ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
 import type { Clock } from "../protocol/clock.ts";
@@ -58,7 +57,7 @@ export const prepareServers: PrepareServers = async ({ namespace, transport, clo
   await requireOthers(transport, namespace, nodes, options.members);
   for (const [i, node] of nodes.entries()) {
     await requireEmpty(namespace, node, probes[i]!, options, transport);
-    const { replies } = await patiently(transport, node, [metaGet(namespace.fenceKey, "v")]);
+    const { replies } = await patiently(() => transport.exchange(node, [metaGet(namespace.fenceKey, "v")]));
     const fence = parseFence(replies[0]?.value?.toString("latin1") ?? "").number;
     if (fence !== undefined && fence > number) {
       throw new RingshiftError(
@@ -113,7 +112,10 @@ export async function requireEmpty(
   );
 }
 
-/** Puts the marker and, where none is, the fence. Answers the number that stands there. */
+/**
+ * Puts the marker and, where none is, the fence. Answers the number that stands there.
+ * @param unindexed the fence has ` u` afterwards, also one that stood there before
+ */
 export async function plantFirst(
   transport: Transport,
   namespace: Namespace,
@@ -124,15 +126,19 @@ export async function plantFirst(
 ): Promise<number> {
   const fence = Buffer.from(formatFence(number, clock.randomId(), unindexed));
   const commands = [MARK_MANAGED, classicAdd(namespace.fenceKey, 0, 0, fence), metaGet(namespace.fenceKey, "v")];
-  const { replies } = await patiently(transport, node, commands);
-  return parseFence(replies[2]?.value?.toString("latin1") ?? "").number ?? -1;
+  const { replies } = await patiently(() => transport.exchange(node, commands));
+  const standing = parseFence(replies[2]?.value?.toString("latin1") ?? "");
+  if (unindexed && !standing.unindexed) {
+    await patiently(() => transport.exchange(node, [classicAppend(namespace.fenceKey, UNINDEXED_SUFFIX)]));
+  }
+  return standing.number ?? -1;
 }
 
-/** Commands that may run twice, to a server that has just answered a probe: a connection that fails now is tried again for a while. */
-async function patiently(transport: Transport, node: NodeRecord, commands: readonly Command[]): Promise<Exchanged> {
+/** A step that may run twice, at a server that has just answered a probe: where a connection fails now it is tried again for a while. */
+async function patiently<T>(step: () => Promise<T>): Promise<T> {
   for (let i = 1; ; i++) {
     try {
-      return await transport.exchange(node, commands);
+      return await step();
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error;
       if (i === TRIES || !["NODE_DOWN", "TIMEOUT"].includes(error.error.code)) throw error.error;
@@ -147,7 +153,7 @@ async function flush(namespace: Namespace, node: NodeRecord, transport: Transpor
   let batch: string[] = [];
   const drop = async () => {
     const deletes = batch.map((key) => metaDelete(key));
-    if (deletes.length > 0) await patiently(transport, node, deletes);
+    if (deletes.length > 0) await patiently(() => transport.exchange(node, deletes));
     batch = [];
   };
   for await (const key of transport.dump(node)) {
