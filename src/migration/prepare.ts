@@ -9,7 +9,7 @@ import { RingshiftError } from "../errors.ts";
 import type { ServerAccess } from "../memcached/access.ts";
 import { parseAddress } from "../memcached/address.ts";
 import { flushAll, probeServer, type ServerProbe } from "../memcached/admin.ts";
-import { classicAdd, classicAppend, metaDelete, metaGet } from "../memcached/commands.ts";
+import { classicAdd, classicAppend, metaDelete, metaGet, PLACEHOLDER_FLAGS } from "../memcached/commands.ts";
 import { formatFence, parseFence, UNINDEXED_SUFFIX } from "../memcached/fence.ts";
 import { MARK_MANAGED } from "../memcached/marker.ts";
 import { ExchangeError, MAX_EXCHANGE_COMMANDS, type Transport } from "../memcached/transport.ts";
@@ -90,7 +90,7 @@ export async function checkServer(node: NodeRecord, options: PrepareOptions): Pr
   return probe;
 }
 
-/** Checks that a server holds no keys of ours, or flushes it. @throws RingshiftError NODE_NOT_EMPTY */
+/** Checks that a server holds no values of ours, or flushes it. Placeholders and leases count as none, and are deleted. @throws RingshiftError NODE_NOT_EMPTY */
 export async function requireEmpty(
   namespace: Namespace,
   node: NodeRecord,
@@ -165,12 +165,37 @@ async function flush(namespace: Namespace, node: NodeRecord, transport: Transpor
   await drop();
 }
 
-/** Some live key of this namespace that is not one of ringshift's own items. */
+/** Some key of this namespace that has a value and is not one of ringshift's own items. Placeholders and leases are deleted. */
 async function anyKey(namespace: Namespace, node: NodeRecord, transport: Transport): Promise<string | undefined> {
+  let batch: string[] = [];
   for await (const key of transport.dump(node)) {
-    if (!RESERVED.test(key) && key.startsWith(namespace.keyPrefix)) return key;
+    if (RESERVED.test(key) || !key.startsWith(namespace.keyPrefix)) continue;
+    batch.push(key);
+    if (batch.length < MAX_EXCHANGE_COMMANDS) continue;
+    const found = await anyValue(node, batch, transport);
+    if (found !== undefined) return found;
+    batch = [];
   }
-  return undefined;
+  return anyValue(node, batch, transport);
+}
+
+/**
+ * Some key among these that has a value. What stands in for one is absent to everybody, so it is no reason to refuse the server. It goes by its CAS,
+ * lest its holder fill it when the server has joined; one that is filled or renewed meanwhile is looked at again.
+ */
+async function anyValue(node: NodeRecord, keys: readonly string[], transport: Transport): Promise<string | undefined> {
+  if (keys.length === 0) return undefined;
+  const looks = keys.map((key) => metaGet(key, "f c"));
+  const { value, changed } = await patiently(async () => {
+    const { replies, connection } = await transport.exchange(node, looks);
+    const there = keys.flatMap((key, i) => (replies[i]!.status === "EN" ? [] : [{ key, reply: replies[i]! }]));
+    const value = there.find(({ reply }) => reply.flags !== PLACEHOLDER_FLAGS)?.key;
+    if (value !== undefined || there.length === 0) return { value, changed: [] };
+    const deletes = there.map(({ key, reply }) => metaDelete(key, { cas: reply.cas }));
+    const deleted = await transport.exchange(node, deletes, connection);
+    return { value, changed: there.filter((_, i) => deleted.replies[i]!.status === "EX").map(({ key }) => key) };
+  });
+  return value ?? anyValue(node, changed, transport);
 }
 
 /** One server behind one name. Several addresses of one family are several servers. */
