@@ -13,7 +13,7 @@ import { abort } from "../protocol/arm.ts";
 import type { Session } from "../protocol/session.ts";
 import { settle } from "../protocol/settle.ts";
 import { isDead, type TopologyDocument } from "../topology/document.ts";
-import type { Control, OperatorStore } from "../topology/store.ts";
+import type { AbortWish, Control, OperatorStore } from "../topology/store.ts";
 import { ABORT_COMMAND } from "./change.ts";
 import { Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import type { ChangeReport } from "./progress.ts";
@@ -30,7 +30,8 @@ export interface AbortReport {
 
 /**
  * @param leased runs work under the lease, which the coordinator of the aborted change gives back when it sees the wish
- * @throws RingshiftError INVALID_OPTION when there is nothing to abort; else as a change: the same call resumes
+ * @throws RingshiftError INVALID_OPTION when there is nothing to abort, LAST_NODE when no node of the old ring lives; MIGRATION_STOPPED, also when
+ * another change has come after the one to abort; else as a change: the same call resumes
  */
 export async function abortChange(
   session: Session,
@@ -52,10 +53,8 @@ export async function abortChange(
   return leased(() => reverse(session, store, options, wished));
 }
 
-type Wish = NonNullable<Control["abort"]>;
-
 /** Puts the wish on record, unless the abort is on its way already; undefined when it is on its way back and nobody remembers the wish. */
-async function wish(store: OperatorStore, document: TopologyDocument): Promise<Wish | undefined> {
+async function wish(store: OperatorStore, document: TopologyDocument): Promise<AbortWish | undefined> {
   const { operation, phase, previousNodes, migrations } = document;
   const standing = (await store.readControl())?.abort;
   if (phase === "S") {
@@ -66,13 +65,15 @@ async function wish(store: OperatorStore, document: TopologyDocument): Promise<W
     );
   }
   if (operation!.command === ABORT_COMMAND || standing?.migrations === migrations) return standing;
-  const abort = { back: previousNodes!.filter((node) => !isDead(document, node.name)), migrations };
+  const back = previousNodes!.filter((node) => !isDead(document, node.name));
+  if (back.length === 0) throw noWayBack();
+  const abort = { operation: operation!.id, back, migrations };
   await store.writeControl({ operation: operation!.id, paused: false, abort });
   return abort;
 }
 
 /** Forward is done, back is not, and nothing else has changed the ring since. */
-function isPending(wished: Wish | undefined, document: TopologyDocument): boolean {
+function isPending(wished: AbortWish | undefined, document: TopologyDocument): boolean {
   return document.phase === "S" && wished !== undefined && document.migrations === wished.migrations + 1;
 }
 
@@ -89,11 +90,14 @@ async function reverse(
   session: Session,
   store: OperatorStore,
   options: CoordinatorOptions,
-  wished: Wish | undefined,
+  wished: AbortWish | undefined,
 ): Promise<AbortReport> {
+  const way = await wayOf(session, store, wished);
   const droppedBefore = session.counters.dropped;
   const all: CoordinatorOptions = { ...options, checkPlan: undefined, unstorable: "drop" };
-  const forward = await new Coordinator(session, store, { ...all, obey: undefined }).resume();
+  // the wish stops whoever else goes forward
+  const resuming = new Coordinator(session, store, way === "back" ? all : { ...all, obey: undefined });
+  const forward = await resuming.resume();
   const { document } = await session.look();
   let change = forward?.command === ABORT_COMMAND ? forward : undefined;
   if (isPending(wished, document)) {
@@ -102,4 +106,33 @@ async function reverse(
   await store.writeControl(undefined);
   const dropped = session.counters.dropped - droppedBefore;
   return { outcome: "reversed", dropped, ...(change === undefined ? {} : { change }) };
+}
+
+/**
+ * On which way the abort is: to carry the change through, or back. It has waited for the lease: the change's own coordinator may have ended it, and
+ * others may have gone on from there.
+ * @throws RingshiftError MIGRATION_STOPPED
+ */
+async function wayOf(
+  session: Session,
+  store: OperatorStore,
+  wished: AbortWish | undefined,
+): Promise<"forward" | "back"> {
+  const { document } = await session.look();
+  const forward = document.phase === "S" ? 1 : 0; // migrations that have ended since the wish, on the way forward; on the way back one more
+  const ended = wished === undefined ? forward + 1 : document.migrations - wished.migrations;
+  if (ended === forward) return "forward";
+  const command = document.operation?.command ?? (await store.readJournal())?.command;
+  if (command === ABORT_COMMAND && ended === forward + 1) return "back"; // or there, by somebody else
+  throw new RingshiftError(
+    "MIGRATION_STOPPED",
+    `The change to abort has ended, and another one (${command}) has come after it, so nothing was taken back: see ringshift status.`,
+  );
+}
+
+function noWayBack(): RingshiftError {
+  return new RingshiftError(
+    "LAST_NODE",
+    "Every node of the old ring is dead, so there is nothing to go back to: ringshift migration resume goes on to the new one.",
+  );
 }

@@ -54,6 +54,7 @@ function checkAdminOptions(options: AdminOptions): void {
 export class Admin {
   readonly #open: OpenSession;
   readonly #store: RedisStore;
+  readonly #closed = new AbortController();
   #closing: Promise<void> | undefined;
 
   /** Use `openAdmin`. */
@@ -130,7 +131,8 @@ export class Admin {
 
   /**
    * Gives the old ring back with everything readable: at once before keys move, else by going forward and then back.
-   * @throws RingshiftError INVALID_OPTION when no change is under way; else as `apply`, and the same call resumes
+   * @throws RingshiftError INVALID_OPTION when no change is under way, LAST_NODE when no node of the old ring lives, MIGRATION_STOPPED when another
+   * change has come in between; else as `apply`, and the same call resumes
    */
   async abort(options: ChangeOptions = {}): Promise<AbortReport> {
     this.#requireOpen();
@@ -204,6 +206,7 @@ export class Admin {
 
   /** What is under way ends with an error; later calls reject with CLOSED. */
   close(): Promise<void> {
+    this.#closed.abort();
     this.#closing ??= this.#open.close();
     return this.#closing;
   }
@@ -224,7 +227,8 @@ export class Admin {
 
   #coordination(options: ChangeOptions): CoordinatorOptions {
     const { onProgress: report = () => {}, signal } = options;
-    const obedience = new Obedience({ store: this.#store, clock: this.#open.session.clock, report, signal });
+    const { clock } = this.#open.session;
+    const obedience = new Obedience({ store: this.#store, clock, report, signal, closed: this.#closed.signal });
     return {
       ...options,
       checkPlan: options.force ? undefined : (plan, document) => checkRoom(plan, document, this.#open.pool.access),

@@ -6,6 +6,7 @@ import { isRingshiftError, RingshiftError } from "../errors.ts";
 import type { Clock } from "../protocol/clock.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import type { Control, OperatorStore } from "../topology/store.ts";
+import { isAborting } from "./abort.ts";
 import type { OnProgress } from "./progress.ts";
 
 /** A wish is obeyed within this, and a batch. */
@@ -16,6 +17,8 @@ export interface ObedienceParts {
   readonly clock: Clock;
   readonly report: OnProgress;
   readonly signal?: AbortSignal | undefined;
+  /** Aborted when the handle that works on the operation is closed. */
+  readonly closed?: AbortSignal | undefined;
 }
 
 /** What a copier asks before each batch. */
@@ -35,16 +38,17 @@ export class Obedience {
    * @throws RingshiftError MIGRATION_STOPPED when it is to stop
    */
   async obey(operation: string): Promise<void> {
-    const { clock, report, signal } = this.#parts;
+    const { clock, report, signal, closed } = this.#parts;
     for (;;) {
       await this.#look();
       const control = this.#control;
-      if (control?.operation === operation && control.abort !== undefined) throw stopped("it is being aborted");
+      if (control?.abort?.operation === operation) throw stopped("it is being aborted");
       const paused = control?.operation === operation && control.paused;
       if (paused && !this.#told) report({ step: "waiting", reason: "paused (ringshift migration resume)" });
       this.#told = paused;
       if (!paused) return;
       if (signal?.aborted) throw stopped("interrupted while paused");
+      if (closed?.aborted) throw stopped("its handle was closed while it was paused");
       await clock.sleep(LOOK_MS);
     }
   }
@@ -68,15 +72,15 @@ export class Obedience {
   }
 }
 
-/** The copiers of the change under way stop at their next batch. @throws RingshiftError INVALID_OPTION when none is under way */
+/** The copiers of the change under way stop at their next batch. A wish to abort it stands, also on the way back. @throws RingshiftError INVALID_OPTION when none is under way */
 export async function pause(store: OperatorStore, document: TopologyDocument): Promise<void> {
   const { operation, phase } = document;
   if (operation === null || phase === "S") {
     throw new RingshiftError("INVALID_OPTION", "No change is under way, so there is nothing to pause.");
   }
   const standing = await store.readControl();
-  const same = standing?.operation === operation.id ? standing : undefined;
-  await store.writeControl({ ...same, operation: operation.id, paused: true });
+  const abort = isAborting(standing, document) ? standing?.abort : undefined;
+  await store.writeControl({ operation: operation.id, paused: true, ...(abort === undefined ? {} : { abort }) });
 }
 
 /** They go on. What else is wished for stands. */

@@ -58,7 +58,7 @@ export async function underWayOf(
     setsDone: phase === "S" ? sets : copied.size,
     sets,
     paused: control?.paused ?? false,
-    aborting: control?.abort !== undefined,
+    aborting: control?.abort?.operation === operation.id,
     dead: document.dead ?? [],
     coordinator: host === undefined ? undefined : { host, pid: Number(pid) },
   };

@@ -79,14 +79,22 @@ export interface ChangeStore extends TopologyStore {
   leaseHolder(): Promise<string | null>;
 }
 
+/** Go forward to the end, then back to these nodes, if nothing else has changed the ring since. */
+export interface AbortWish {
+  /** Id of the operation whose copiers are to stop. */
+  readonly operation: string;
+  readonly back: readonly NodeRecord[];
+  /** The document's count of migrations when it was wished for. */
+  readonly migrations: number;
+}
+
 /** What an operator has asked of the change under way. */
 export interface Control {
   /** Id of the operation it is about. */
   readonly operation: string;
   /** Copiers stand still; clients still pull what they touch. */
   readonly paused: boolean;
-  /** Go forward to the end, then back to these nodes, if nothing else has changed the ring since. */
-  readonly abort?: { readonly back: readonly NodeRecord[]; readonly migrations: number } | undefined;
+  readonly abort?: AbortWish | undefined;
 }
 
 /** The set that lists the keys of one point. */
