@@ -2,9 +2,10 @@
  * An operator's handle on a cluster: plans and changes, as the command line does them, for programs.
  */
 import { type OpenSession, openManaged } from "../client/session.ts";
-import { invalidOption, RingshiftError } from "../errors.ts";
+import { invalidOption, isRingshiftError, RingshiftError } from "../errors.ts";
 import { requireKnown, requireMilliseconds } from "../known-options.ts";
 import { checkAccess, type ServerAccess } from "../memcached/access.ts";
+import { DirtyKeys } from "../topology/dirty-keys.ts";
 import type { TopologyDocument } from "../topology/document.ts";
 import { isGone, Lease } from "../topology/lease.ts";
 import { namespaceOf } from "../topology/namespace.ts";
@@ -107,7 +108,7 @@ export class Admin {
     checkChange(change);
     checkChangeOptions("apply", options);
     await this.#store.checkEviction();
-    return this.#leased(options, () => this.#coordinator(options).run(change));
+    return this.#changing(options, () => this.#coordinator(options).run(change));
   }
 
   /** The copiers of the change under way stand still, in every process; clients still pull what they touch. @throws RingshiftError */
@@ -126,7 +127,7 @@ export class Admin {
     await unpause(this.#store);
     if (isAborting(await this.#store.readControl(), await this.topology())) return (await this.abort(options)).change;
     if (await this.#isCoordinated()) return undefined;
-    return this.#leased(options, () => this.#coordinator(options).resume());
+    return this.#changing(options, () => this.#coordinator(options).resume());
   }
 
   /**
@@ -137,7 +138,7 @@ export class Admin {
   async abort(options: ChangeOptions = {}): Promise<AbortReport> {
     this.#requireOpen();
     checkChangeOptions("abort", options);
-    const leased = <T>(work: () => Promise<T>) => this.#leased(options, work);
+    const leased = <T>(work: () => Promise<T>) => this.#changing(options, work);
     return abortChange(this.#open.session, this.#store, this.#coordination(options), leased);
   }
 
@@ -152,7 +153,7 @@ export class Admin {
     checkChangeOptions("abandon", options);
     await markDead(this.#open.session, this.#store, name);
     if (await this.#isCoordinated()) return undefined;
-    return this.#leased(options, () => this.#coordinator(options).resume());
+    return this.#changing(options, () => this.#coordinator(options).resume());
   }
 
   /**
@@ -234,6 +235,24 @@ export class Admin {
       checkPlan: options.force ? undefined : (plan, document) => checkRoom(plan, document, this.#open.pool.access),
       obey: (operation) => obedience.obey(operation),
     };
+  }
+
+  #changing<T>(options: ChangeOptions, work: () => Promise<T>): Promise<T> {
+    return this.#leased(options, async () => {
+      const done = await work();
+      await this.#forgetLeft();
+      return done;
+    });
+  }
+
+  /** What clients list for a server that has left (client/rejoin.ts) is of no use any more. Where it fails, the next change does it. */
+  async #forgetLeft(): Promise<void> {
+    try {
+      const { document, confirmed } = await this.#open.session.look();
+      if (confirmed) await new DirtyKeys(this.#store, this.#open.session.namespace).keepOnly(document);
+    } catch (error) {
+      if (!isRingshiftError(error, "REDIS_UNREACHABLE")) throw error;
+    }
   }
 
   async #leased<T>({ onProgress }: Pick<ChangeOptions, "onProgress">, work: () => Promise<T>): Promise<T> {

@@ -1,14 +1,15 @@
 /**
  * The keys whose writes a server may not have got, shared by all clients: one sorted set a server in Redis, each key with the time
  * (microseconds, Redis' clock) at which it was put there last. Whoever lets the server serve again deletes exactly these keys on it first,
- * and takes them off unless somebody has put them there again meanwhile.
+ * and takes them off unless somebody has put them there again meanwhile. A server that has left the ring takes its set with it. The sets have no
+ * time to live: a Redis that evicts what has one would drop them.
  */
 import type { Redis } from "ioredis";
+import { allNodes, type TopologyDocument } from "./document.ts";
+import { SCAN_COUNT } from "./index-pages.ts";
 import type { Namespace } from "./namespace.ts";
 import type { RedisStore } from "./redis-store.ts";
 
-/** Sets that nobody has added to for this long are dropped: their server is gone for good. */
-const KEPT_MS = 30 * 24 * 3600 * 1000;
 const PAGE = 1_000;
 
 /** A key (latin1 text) and the mark it was found with. */
@@ -17,12 +18,11 @@ export interface DirtyKey {
   readonly mark: string;
 }
 
-/** KEYS: set. ARGV: ms to keep, keys. */
+/** KEYS: set. ARGV: keys. */
 const ADD = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-for i = 2, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+for i = 1, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[i]) end
 return 1
 `;
 
@@ -32,6 +32,13 @@ for i = 1, #ARGV, 2 do
   local mark = redis.call('ZSCORE', KEYS[1], ARGV[i])
   if mark and tonumber(mark) == tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
 end
+return 1
+`;
+
+/** KEYS: topology, sets of servers that the document does not name. ARGV: its id. */
+const DROP = `
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
+for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return 1
 `;
 
@@ -48,7 +55,7 @@ export class DirtyKeys {
   async add(node: string, keys: readonly string[]): Promise<void> {
     for (let from = 0; from < keys.length; from += PAGE) {
       const members = keys.slice(from, from + PAGE).map((key) => Buffer.from(key, "latin1"));
-      await this.#call((redis) => redis.eval(ADD, 1, this.#set(node), String(KEPT_MS), ...members));
+      await this.#call((redis) => redis.eval(ADD, 1, this.#set(node), ...members));
     }
   }
 
@@ -76,6 +83,22 @@ export class DirtyKeys {
       return pipeline.exec();
     });
     return nodes.filter((_, i) => counts?.[i]?.[1] === 1);
+  }
+
+  /** Drops the sets of servers that are not in the document, while it is the present one: a server that joins has none of its keys. */
+  async keepOnly(document: TopologyDocument): Promise<void> {
+    const kept = new Set(allNodes(document).map(({ name }) => this.#set(name)));
+    let cursor = "0";
+    do {
+      const from = cursor;
+      const [next, sets] = await this.#call((redis) =>
+        redis.scan(from, "MATCH", `${this.#set("")}*`, "COUNT", SCAN_COUNT),
+      );
+      cursor = next;
+      const left = sets.filter((set) => !kept.has(set));
+      const names = [this.#namespace.topology, ...left];
+      if (left.length > 0) await this.#call((redis) => redis.eval(DROP, names.length, ...names, document.id));
+    } while (cursor !== "0");
   }
 
   #call<T>(call: (redis: Redis) => Promise<T>): Promise<T> {
