@@ -18,6 +18,7 @@ import type { View } from "../protocol/view.ts";
 import type { Arc } from "../ring/index.ts";
 import { allNodes, type NodeRecord, type TopologyDocument } from "../topology/document.ts";
 import { entriesOf } from "./entries.ts";
+import { addTo } from "./moving-keys.ts";
 import { ViewEnded } from "./patience.ts";
 import { arcsByPoint } from "./plan.ts";
 import type { LostArc, LostKeys } from "./progress.ts";
@@ -104,13 +105,10 @@ function sum(arcs: readonly LostArc[]): LostKeys {
 /** Those of the keys that their new owner does not hold. */
 async function missing(session: Session, view: View, keys: readonly string[]): Promise<string[]> {
   const byOwner = new Map<NodeRecord, string[]>();
-  for (const key of keys) {
-    const owner = view.owner(view.hashOf(key));
-    byOwner.set(owner, [...(byOwner.get(owner) ?? []), key]);
-  }
-  const gone: string[] = [];
-  for (const [owner, owned] of byOwner) gone.push(...(await missingAt(session, view, owner, owned)));
-  return gone;
+  for (const key of keys) addTo(byOwner, view.owner(view.hashOf(key)), key);
+  const gone: string[][] = [];
+  for (const [owner, owned] of byOwner) gone.push(await missingAt(session, view, owner, owned));
+  return gone.flat();
 }
 
 /** Those of the keys that the node does not hold. */
