@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { formatAddress, parseAddress } from "../memcached/address.ts";
+import { MIN_RATE } from "../migration/change-options.ts";
 import { MAX_VNODES } from "../ring/index.ts";
 import { isRedisUrl, REDIS_URL_FORM } from "../topology/redis-url.ts";
 
@@ -101,7 +102,7 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({}),
   migration: z
-    .strictObject({ keysPerSecond: z.number().positive().optional().describe("What a copier moves at most.") })
+    .strictObject({ keysPerSecond: z.number().min(MIN_RATE).optional().describe("What a copier moves at most.") })
     .prefault({}),
   observer: z
     .strictObject({

@@ -3,6 +3,9 @@ import { invalidOption, shown } from "../errors.ts";
 import { requireKnown } from "../known-options.ts";
 import type { ChangeOptions } from "./coordinator.ts";
 
+/** Keys a second. A copier's batches and looks together wait for up to some 500 keys, and a timer of more than 2^31 ms (25 days) fires at once. */
+export const MIN_RATE = 0.001;
+
 const KNOWN = ["flush", "adopt", "force", "access", "onProgress", "rate", "signal"] satisfies (keyof ChangeOptions)[];
 
 /** @param call begins the messages: `apply` @throws RingshiftError INVALID_OPTION */
@@ -18,8 +21,8 @@ export function checkChangeOptions(call: string, options: ChangeOptions): void {
     }
   }
   const { rate, onProgress, signal } = options;
-  if (rate !== undefined && !(Number.isFinite(rate) && rate > 0)) {
-    throw invalidOption(`rate is a number of keys a second above 0, not ${shown(rate)}.`);
+  if (rate !== undefined && !(Number.isFinite(rate) && rate >= MIN_RATE)) {
+    throw invalidOption(`rate is a number of keys a second, ${MIN_RATE} at least, not ${shown(rate)}.`);
   }
   if (onProgress !== undefined && typeof onProgress !== "function") throw invalidOption("onProgress is a function.");
   // another realm's AbortSignal is none of this one's

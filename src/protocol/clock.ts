@@ -6,7 +6,8 @@ export interface Clock {
   coarse?(): number;
   /** Wall clock, whole seconds since 1970. */
   epochSeconds(): number;
-  sleep(ms: number): Promise<void>;
+  /** @param signal ends it early: it resolves then, too */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Uniform in [0, 1). */
   random(): number;
   /** 16 hexadecimal digits. */

@@ -15,12 +15,16 @@ function coarse(): number {
   return turn;
 }
 
+function unlessAborted(error: unknown): void {
+  if ((error as Error).name !== "AbortError") throw error;
+}
+
 /** The machine's own time and randomness. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   coarse,
   epochSeconds: () => Math.floor(Date.now() / 1000),
-  sleep: (ms) => delay(ms),
+  sleep: (ms, signal) => (signal === undefined ? delay(ms) : delay(ms, undefined, { signal }).catch(unlessAborted)),
   random: () => Math.random(),
   randomId,
 };

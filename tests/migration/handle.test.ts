@@ -36,7 +36,8 @@ test.each<[unknown, string]>([
 test.each<[unknown, string]>([
   [null, "apply takes its options as an object"],
   [{ rates: 10 }, "apply knows no option rates; did you mean rate?"],
-  [{ rate: 0 }, "rate is a number of keys a second above 0, not 0."],
+  [{ rate: 0 }, "rate is a number of keys a second, 0.001 at least, not 0."],
+  [{ rate: 1e-7 }, "rate is a number of keys a second, 0.001 at least, not 1e-7."], // no timer is as long
   [{ rate: "10" }, "rate is a number"],
   [{ rate: Number.NaN }, "rate is a number"],
   [{ flush: "yes" }, 'flush is true or false, not "yes".'],

@@ -1,5 +1,8 @@
+import { execFile } from "node:child_process";
 import { getEventListeners } from "node:events";
-import { expect, test } from "vitest";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import { MIN_RATE } from "../../src/migration/change-options.ts";
 import { RateLimit } from "../../src/migration/rate-limit.ts";
 import { systemClock } from "../../src/protocol/system-clock.ts";
 
@@ -10,17 +13,27 @@ test("a wait leaves no listener with the signal", async () => {
   expect(getEventListeners(signal, "abort")).toHaveLength(0);
 });
 
-test("an abort ends a wait", async () => {
+test.each(["before", "during"])("an abort %s a wait ends it", async (when) => {
   const controller = new AbortController();
-  const asleep = { ...systemClock, sleep: () => new Promise<void>(() => {}) };
-  const wait = new RateLimit(asleep, 10).take(100, controller.signal);
+  if (when === "before") controller.abort();
+  const wait = new RateLimit(systemClock, MIN_RATE).take(100, controller.signal);
   controller.abort();
   await wait;
 });
 
-test("a wait that is longer than a timer takes is none that ends at once", async () => {
-  const slept: number[] = [];
-  const clock = { ...systemClock, sleep: async (ms: number) => void slept.push(ms) };
-  await new RateLimit(clock, 0.0001).take(1_000);
-  expect(slept).toEqual([2 ** 31 - 1]);
+test("what an abort has ended keeps no process alive", async () => {
+  const of = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
+  const program = `
+    import { RateLimit } from ${of("migration/rate-limit.js")};
+    import { systemClock } from ${of("protocol/system-clock.js")};
+    const controller = new AbortController();
+    const wait = new RateLimit(systemClock, ${MIN_RATE}).take(100, controller.signal);
+    controller.abort();
+    await wait;
+    console.log("over");
+  `;
+  const running = promisify(execFile)(process.execPath, ["--input-type=module", "-e", program]);
+  onTestFinished(() => void running.child.kill());
+  const { stdout } = await running;
+  expect(stdout).toBe("over\n"); // and it has ended; it would have stayed for a day
 });
