@@ -15,6 +15,7 @@ import { HOLD_OFF_MS } from "../protocol/settle.ts";
 import { deadDestinations, ringOf, type View } from "../protocol/view.ts";
 import { diffRings } from "../ring/index.ts";
 import {
+  allNodes,
   isDead,
   type NodeRecord,
   newFenceNumber,
@@ -23,6 +24,7 @@ import {
   type TopologyDocument,
 } from "../topology/document.ts";
 import type { ChangeStore } from "../topology/store.ts";
+import { requireNode } from "./change.ts";
 import { requireDown } from "./dead.ts";
 import { ViewEnded } from "./patience.ts";
 import { viewOf } from "./plan.ts";
@@ -135,8 +137,10 @@ function requireOthersUnchanged(view: View, name: string): void {
   );
 }
 
-function nothingToAbandon({ phase }: TopologyDocument, name: string): RingshiftError {
-  const why = phase === "S" ? "No change is under way" : `The change under way moves no keys from or to ${name}`;
+function nothingToAbandon(document: TopologyDocument, name: string): RingshiftError {
+  requireNode(allNodes(document), name);
+  const why =
+    document.phase === "S" ? "No change is under way" : `The change under way moves no keys from or to ${name}`;
   return new RingshiftError(
     "INVALID_OPTION",
     `${why}: a dead server is taken out with ringshift remove-node --dead ${name}.`,

@@ -61,6 +61,9 @@ export function checkChange(change: Change): void {
       throw invalidOption(`dead is true or false, not ${shown(dead)}.`);
   } else if (typeof change.name !== "string") {
     throw invalidOption(`${change.kind} has its server in name: "127.0.0.1:11211".`);
+  } else {
+    const [name, value] = change.kind === "set-weight" ? ["weight", change.weight] : ["vnodes", change.vnodes];
+    if (typeof value !== "number") throw invalidOption(`${change.kind} has a number in ${name}, not ${String(value)}.`);
   }
 }
 
@@ -174,7 +177,8 @@ function replaceNode(nodes: readonly NodeRecord[], node: NodeRecord): NodeRecord
   return nodes.map((other) => (other.name === node.name ? node : other));
 }
 
-function requireNode(nodes: readonly NodeRecord[], name: string): NodeRecord {
+/** The node of this name. @throws RingshiftError NODE_UNKNOWN */
+export function requireNode(nodes: readonly NodeRecord[], name: string): NodeRecord {
   const node = nodes.find((other) => other.name === name);
   if (node !== undefined) return node;
   const known = nodes.map((other) => other.name).join(", ");

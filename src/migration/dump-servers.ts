@@ -1,5 +1,5 @@
 /** The part of rule K for servers whose part of the index may have gaps: they are read by metadump. */
-import { isRingshiftError } from "../errors.ts";
+import { type ErrorCode, isRingshiftError } from "../errors.ts";
 import { metaGet } from "../memcached/commands.ts";
 import { ourKeys } from "../protocol/our-keys.ts";
 import type { Session } from "../protocol/session.ts";
@@ -8,6 +8,8 @@ import type { View } from "../protocol/view.ts";
 import { isDead, type NodeRecord } from "../topology/document.ts";
 import { patiently, stopped } from "./patience.ts";
 
+/** What ends the pulls of the keys that were listed. */
+const NOT_THE_SERVERS: readonly ErrorCode[] = ["WOULD_NOT_FIT", "MIGRATION_STOPPED", "REDIS_UNREACHABLE"];
 /** Keys of one page of a dump. */
 const PAGE_KEYS = 248;
 
@@ -33,7 +35,7 @@ export async function dumpServers(session: Session, view: View, { signal, dumpin
     try {
       for await (const keys of ourKeys(session, node, PAGE_KEYS)) await take(node, keys);
     } catch (error) {
-      if (!isRingshiftError(error) || error.code === "WOULD_NOT_FIT" || error.code === "MIGRATION_STOPPED") throw error;
+      if (!isRingshiftError(error) || NOT_THE_SERVERS.includes(error.code)) throw error;
       throw stopped(`${node.name} could not list its keys (${error.message})`, error, node.name);
     }
   }

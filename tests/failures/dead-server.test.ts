@@ -36,6 +36,16 @@ test("source dies before D: no live change, but remove-node --dead, which counts
   expect(await b.admin.verify({ full: true })).toMatchObject({ clean: true, keys: 1_000 - lost.size });
 });
 
+test("a name that no server has is not taken for a dead server's", async () => {
+  const b = await bench();
+  await b.fill(300);
+  const unknown = { code: "NODE_UNKNOWN", message: expect.stringContaining(b.servers[0]!.address) };
+  await expect(b.admin.abandon("typo")).rejects.toMatchObject(unknown);
+  const change: Change = { kind: "remove-node", names: [b.servers[1]!.address] };
+  await expect(b.admin.apply(change, { onProgress: dieAt("copied", 3) })).rejects.toThrow(Died);
+  await expect(b.admin.abandon("typo")).rejects.toMatchObject(unknown);
+});
+
 test("two servers dead at once, of different weights: taken out together, every arc's count is what the ring says", async () => {
   const b = await bench({ memcached: 4 });
   const dead = b.servers.slice(0, 2);

@@ -14,6 +14,9 @@ test.each<[unknown, string]>([
   [{ kind: "add-node", nodes: [{ name: "a" }] }, "nodes: [{ address:"],
   [{ kind: "remove-node", names: "a" }, "names: ["],
   [{ kind: "set-weight", weight: 2 }, "name: "],
+  [{ kind: "set-weight", name: "a" }, "set-weight has a number in weight, not undefined."],
+  [{ kind: "set-weight", name: "a", weight: "2" }, "set-weight has a number in weight, not 2."],
+  [{ kind: "set-vnodes", name: "a" }, "set-vnodes has a number in vnodes, not undefined."],
   [
     { kind: "add-node", nodes: [{ address: "127.0.0.1:1", wieght: 2 }] },
     "A server knows no option wieght; did you mean weight?",
