@@ -64,7 +64,9 @@ async function wish(store: OperatorStore, document: TopologyDocument): Promise<A
       "No change is under way, so there is nothing to abort. One that has ended is reversed by its opposite.",
     );
   }
-  if (operation!.command === ABORT_COMMAND || standing?.migrations === migrations) return standing;
+  const way = operation!.command === ABORT_COMMAND ? 1 : 0; // on its way back, the migration forward has ended
+  if (standing?.migrations === migrations - way) return standing;
+  if (way === 1) return undefined; // Redis may also remember the wish of an earlier abort
   const back = previousNodes!.filter((node) => !isDead(document, node.name));
   if (back.length === 0) throw noWayBack();
   const abort = { operation: operation!.id, back, migrations };

@@ -26,6 +26,15 @@ async function interrupted(b: Bench) {
   return { change, run, abort, store: store! };
 }
 
+/** The process of an abort ends on its way back. */
+function diesGoingBack(): OnProgress {
+  let ways = 0;
+  return (progress) => {
+    if (progress.step === "copying") ways++;
+    if (ways === 2 && progress.step === "copied") throw new Died("on the way back");
+  };
+}
+
 const names = async (b: Bench) => (await b.admin.topology()).nodes.map(({ name }) => name).sort();
 const OVERTAKEN = (command: string) => ({
   code: "MIGRATION_STOPPED",
@@ -75,17 +84,26 @@ test("an abort that another process has carried through meanwhile is done", asyn
   expect(await b.wrong()).toEqual([]);
 });
 
+test.each(["no wish", "an earlier wish"])("an abort goes back to its end where Redis knows of %s", async (known) => {
+  const b = await bench();
+  await b.fill(600);
+  const before = await names(b);
+  const { abort, store } = await interrupted(b);
+  await expect(abort(async () => {}, diesGoingBack())).rejects.toThrow(Died);
+  const control = (await store.readControl())!;
+  const earlier = { ...control, abort: { ...control.abort!, migrations: control.abort!.migrations - 2 } };
+  await store.writeControl(known === "no wish" ? undefined : earlier); // after a fail-over
+  expect(await b.admin.abort()).toMatchObject({ outcome: "reversed", change: { command: "migration abort" } });
+  expect(await names(b)).toEqual(before);
+  expect(await b.wrong()).toEqual([]);
+});
+
 test("migration pause on an abort's way back holds it up, and does not forget that it is an abort", async () => {
   const b = await bench();
   await b.fill(600);
   const before = await names(b);
   const { abort, store } = await interrupted(b);
-  let ways = 0;
-  const dieGoingBack: OnProgress = (progress) => {
-    if (progress.step === "copying") ways++;
-    if (ways === 2 && progress.step === "copied") throw new Died("on the way back");
-  };
-  await expect(abort(async () => {}, dieGoingBack)).rejects.toThrow(Died);
+  await expect(abort(async () => {}, diesGoingBack())).rejects.toThrow(Died);
   const wished = (await store.readControl())!.abort;
   expect(wished).toBeDefined();
   await b.admin.pause();
