@@ -20,7 +20,7 @@ export type Change =
   | {
       readonly kind: "remove-node";
       readonly names: readonly string[];
-      /** The servers are gone for good: nothing is copied, their keys are lost. */
+      /** The servers are gone for good: nothing is copied from them, their keys are lost. */
       readonly dead?: boolean | undefined;
     }
   | { readonly kind: "set-weight"; readonly name: string; readonly weight: number }
