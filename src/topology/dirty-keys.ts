@@ -1,12 +1,11 @@
 /**
  * The keys whose writes a server may not have got, shared by all clients: one sorted set a server in Redis, each key with the time
- * (microseconds, Redis' clock) at which it was put there last. Whoever lets the server serve again deletes exactly these keys on it first,
- * and takes them off unless somebody has put them there again meanwhile. A server that has left the ring takes its set with it. The sets have no
- * time to live: a Redis that evicts what has one would drop them.
+ * (microseconds, Redis' clock) at which it was put there last; and a set of those servers' names. Whoever lets the server serve again deletes
+ * exactly these keys on it first, and takes them off unless somebody has put them there again meanwhile. A server that has left the ring takes its
+ * set with it. The sets have no time to live: a Redis that evicts what has one would drop them.
  */
 import type { Redis } from "ioredis";
 import { allNodes, type TopologyDocument } from "./document.ts";
-import { SCAN_COUNT } from "./index-pages.ts";
 import type { Namespace } from "./namespace.ts";
 import type { RedisStore } from "./redis-store.ts";
 
@@ -18,11 +17,12 @@ export interface DirtyKey {
   readonly mark: string;
 }
 
-/** KEYS: set. ARGV: keys. */
+/** KEYS: set, names of servers that have one. ARGV: the server's name, keys. */
 const ADD = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-for i = 1, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[i]) end
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[i]) end
+redis.call('SADD', KEYS[2], ARGV[1])
 return 1
 `;
 
@@ -35,10 +35,13 @@ end
 return 1
 `;
 
-/** KEYS: topology, sets of servers that the document does not name. ARGV: its id. */
+/** KEYS: topology, names of servers that have a set, sets of servers that the document does not name. ARGV: its id, those servers' names. */
 const DROP = `
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return 0 end
-for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
+for i = 2, #ARGV do
+  redis.call('UNLINK', KEYS[i + 1])
+  redis.call('SREM', KEYS[2], ARGV[i])
+end
 return 1
 `;
 
@@ -55,7 +58,7 @@ export class DirtyKeys {
   async add(node: string, keys: readonly string[]): Promise<void> {
     for (let from = 0; from < keys.length; from += PAGE) {
       const members = keys.slice(from, from + PAGE).map((key) => Buffer.from(key, "latin1"));
-      await this.#call((redis) => redis.eval(ADD, 1, this.#set(node), ...members));
+      await this.#call((redis) => redis.eval(ADD, 2, this.#set(node), this.#names, node, ...members));
     }
   }
 
@@ -87,22 +90,20 @@ export class DirtyKeys {
 
   /** Drops the sets of servers that are not in the document, while it is the present one: a server that joins has none of its keys. */
   async keepOnly(document: TopologyDocument): Promise<void> {
-    const kept = new Set(allNodes(document).map(({ name }) => this.#set(name)));
-    let cursor = "0";
-    do {
-      const from = cursor;
-      const [next, sets] = await this.#call((redis) =>
-        redis.scan(from, "MATCH", `${this.#set("")}*`, "COUNT", SCAN_COUNT),
-      );
-      cursor = next;
-      const left = sets.filter((set) => !kept.has(set));
-      const names = [this.#namespace.topology, ...left];
-      if (left.length > 0) await this.#call((redis) => redis.eval(DROP, names.length, ...names, document.id));
-    } while (cursor !== "0");
+    const kept = new Set(allNodes(document).map(({ name }) => name));
+    const left = (await this.#call((redis) => redis.smembers(this.#names))).filter((name) => !kept.has(name));
+    if (left.length === 0) return;
+    const keys = [this.#namespace.topology, this.#names, ...left.map((name) => this.#set(name))];
+    await this.#call((redis) => redis.eval(DROP, keys.length, ...keys, document.id, ...left));
   }
 
   #call<T>(call: (redis: Redis) => Promise<T>): Promise<T> {
     return this.#store.call(call);
+  }
+
+  /** The set of names of servers that have a set. */
+  get #names(): string {
+    return `ringshift:${this.#namespace.name}:dirty`;
   }
 
   #set(node: string): string {

@@ -111,7 +111,7 @@ test("onRejoin: repair: the key of a write whose time is up is on the list of it
   await server.kill("SIGSTOP");
   try {
     await expect(client.set("lost", 2)).rejects.toMatchObject({ code: "AMBIGUOUS_WRITE" });
-    const lists = await bench.redis.keys("*dirty*");
+    const lists = await bench.redis.keys("*:dirty:*");
     const listed = await Promise.all(lists.map((list) => bench.redis.zrange(list, "0", "-1")));
     expect(listed.flat().filter((member) => member.endsWith("lost"))).toHaveLength(1);
   } finally {
