@@ -60,6 +60,7 @@ export function abortable<T>(signal: AbortSignal | undefined, call: Call<T>, beg
  */
 export function giveUp<T>(session: Session, options: OperateOptions, call: Call<T>): Promise<T> {
   if (call.write && call.begun) session.counters.ambiguousWrites++;
+  if (!call.write) call.node ??= session.view.route(call.wire, call.hash).node.name; // it may have waited behind a write
   const answer = unansweredCall(options, call, late(call));
   call.abandoned = true;
   return answer;

@@ -77,6 +77,17 @@ test("with onNodeDown: miss, a read whose time is up is a miss, counted once", a
   expect(client.metrics()).toMatchObject({ hits: 0, misses: 4 });
 });
 
+test("and so is a read that has waited behind a write of its key", async () => {
+  const { client } = await start(hang, { onNodeDown: "miss" });
+  const behind = [client.set("k", 1), client.get("k"), client.gets("k")];
+  expect(await Promise.allSettled(behind)).toMatchObject([
+    { status: "rejected", reason: { code: "AMBIGUOUS_WRITE" } },
+    { status: "fulfilled", value: undefined },
+    { status: "fulfilled", value: undefined },
+  ]);
+  expect(client.metrics().misses).toBe(2);
+});
+
 test("nothing of a call that was aborted is sent", async () => {
   const client = await createClient({ servers: bench.local.servers, unmanaged: true });
   onTestFinished(() => client.quit());
