@@ -16,8 +16,11 @@ export function bounded<T>(session: Session, options: OperateOptions, call: Call
   const leftMs = call.startedAt + options.timeoutMs + GRACE_MS - session.clock.now();
   return new Promise((resolve, reject) => {
     let settled = false;
+    let givenUp = false; // for good: an answer that comes while the write is being listed must not be taken for one
     const giveUpNow = () => {
-      if (!settled) giveUp(session, options, call).then(resolve, reject);
+      if (settled) return;
+      givenUp = true;
+      giveUp(session, options, call).then(resolve, reject);
     };
     // after a stall of this process the answer may lie in a socket unread: it gets one round of the event loop
     const timer = setTimeout(() => setImmediate(giveUpNow), Math.max(0, leftMs));
@@ -25,7 +28,10 @@ export function bounded<T>(session: Session, options: OperateOptions, call: Call
       settled = true;
       clearTimeout(timer);
     };
-    work.then(resolve, reject);
+    work.then(
+      (answer) => givenUp || resolve(answer),
+      (error: unknown) => givenUp || reject(error),
+    );
     work.then(end, end);
   });
 }
@@ -59,9 +65,9 @@ export function abortable<T>(signal: AbortSignal | undefined, call: Call<T>, beg
  * client that takes a server that does not answer for a miss is answered so.
  */
 export function giveUp<T>(session: Session, options: OperateOptions, call: Call<T>): Promise<T> {
-  if (call.write && call.begun) session.counters.ambiguousWrites++;
+  if (call.write && call.begun && !call.abandoned) session.counters.ambiguousWrites++;
   if (!call.write) call.node ??= session.view.route(call.wire, call.hash).node.name; // it may have waited behind a write
-  const answer = unansweredCall(options, call, late(call));
+  const answer = unansweredCall(options, call, late(call), (ms) => session.clock.sleep(ms));
   call.abandoned = true;
   return answer;
 }

@@ -257,6 +257,8 @@ export class Sent<T> implements Pending, Decidable<T> {
   readonly fresh: boolean;
   resolve!: (answer: T | Promise<T>) => void;
   reject!: (error: unknown) => void;
+  /** Its caller's time was up: what comes of it is for nobody. */
+  expired = false;
 
   constructor(
     way: DirectWay,
@@ -291,6 +293,7 @@ export class Sent<T> implements Pending, Decidable<T> {
     if (end > nowMs) return end;
     call.begun = sent;
     call.node = route.node.name;
+    this.expired = true;
     way.giveUp(call).then(this.resolve, this.reject);
     return Number.POSITIVE_INFINITY;
   }
@@ -299,7 +302,7 @@ export class Sent<T> implements Pending, Decidable<T> {
     const { way, call, route } = this;
     if (failure === undefined && call.abandoned) {
       way.ended(call, route.view, this.inLane);
-      this.resolve(undefined as T); // whoever called has been answered
+      if (!this.expired) this.resolve(undefined as T); // whoever called is deaf to it
       return;
     }
     if (failure === undefined && way.stands(route, result!)) {
@@ -326,8 +329,8 @@ export class Sent<T> implements Pending, Decidable<T> {
 
   #goOn(failure: ExchangeError | undefined, result: Exchanged | undefined): void {
     const answer = this.way.operate(this, failure, result);
-    if (this.call.abandoned) answer.catch(ignore); // whoever called may have been answered already, and is deaf to this
-    this.resolve(answer);
+    if (this.expired) answer.catch(ignore);
+    else this.resolve(answer);
   }
 }
 

@@ -13,7 +13,7 @@
  */
 import { RingshiftError } from "../errors.ts";
 import { arrive } from "../protocol/attempt.ts";
-import { LEASE_TTL_S, type Lease, takeLease } from "../protocol/lease.ts";
+import { giveBackLease, LEASE_TTL_S, type Lease, takeLease } from "../protocol/lease.ts";
 import * as mutate from "../protocol/mutate.ts";
 import { Retry } from "../protocol/outcome.ts";
 import { type Found, read } from "../protocol/read.ts";
@@ -108,6 +108,7 @@ export class GetOrSet {
     const startedAt = clock.now();
     for (let waits = 0; ; waits++) {
       const seen = await this.#look(key, plan, startedAt);
+      if (waits > 0 && seen === undefined && clock.now() - startedAt >= core.options.timeoutMs) throw this.#late(key);
       if (waits === 0) core.sawRead(key, seen?.kind === "value"); // away (undefined) is a miss: onNodeDown says so
       if (seen === undefined || seen.kind === "refused")
         return { value: await this.#loadOnly(load), sure: seen === undefined };
@@ -117,12 +118,16 @@ export class GetOrSet {
         return { value, sure: true };
       }
       if (seen.kind === "lease") return this.#load(key, load, plan, seen.lease);
-      if (clock.now() - startedAt > core.options.timeoutMs) {
-        const message = `Another caller loads ${JSON.stringify(key)} and has not finished within ${core.options.timeoutMs} ms.`;
-        throw new RingshiftError("TIMEOUT", message, { key });
-      }
       await clock.sleep(Math.min(FIRST_WAIT_MS * 1.5 ** waits, MAX_WAIT_MS) * (0.5 + clock.random() / 2));
+      if (clock.now() - startedAt > core.options.timeoutMs) throw this.#late(key);
     }
+  }
+
+  /** Another caller has the lease, and nobody has had a value since. */
+  #late(key: string): RingshiftError {
+    const { timeoutMs } = this.#core.options;
+    const message = `Another caller loads ${JSON.stringify(key)} and has not finished within ${timeoutMs} ms.`;
+    return new RingshiftError("TIMEOUT", message, { key });
   }
 
   /**
@@ -134,7 +139,7 @@ export class GetOrSet {
     const { session } = core;
     const flags = plan.refreshBelow > 0 ? `v f c t R${plan.refreshBelow}` : "v f c";
     // not a caller's write: what it may leave behind is a lease, which is no value
-    const call = core.call<Seen | undefined>(key, false, true, async (route) => {
+    const call: Call<Seen | undefined> = core.call<Seen | undefined>(key, false, true, async (route) => {
       let leased = false;
       const askedAt = session.clock.now();
       const found = await read(session, route, flags, () => {
@@ -146,6 +151,7 @@ export class GetOrSet {
       await arrive(session, route);
       const lease = await takeLease(session, route);
       if (lease === "refused") return { kind: "refused" };
+      if (lease !== undefined && call.abandoned) await giveBackLease(session, route, lease); // nobody loads on it
       return lease === undefined ? { kind: "wait" } : { kind: "lease", lease };
     });
     call.startedAt = startedAt;

@@ -14,6 +14,8 @@ import type { NodeRecord } from "../topology/document.ts";
 /** After this many attempts that failed by I/O the node counts as down for the operation. */
 const MAX_IO_FAILURES = 2;
 const MAX_PAUSE_MS = 50;
+/** What a call whose time is up still waits, in ms, for its lost write to be put where others see it; this process knows it at once. */
+const TELL_MS = 100;
 /** Codes, with a node, that say that the node did not answer. */
 const UNANSWERED: ReadonlySet<string> = new Set(["NODE_DOWN", "TIMEOUT", "AMBIGUOUS_WRITE"]);
 /** Between two looks of an operation that waits for S because its key's server is declared dead. */
@@ -78,10 +80,21 @@ export async function operate<T>(
   }
 }
 
-/** What becomes of a call that ends with an error: an answer, where its server did not give one and the client was told what to take for it. */
-export async function unansweredCall<T>(options: OperateOptions, call: Call<T>, error: unknown): Promise<T> {
+/**
+ * What becomes of a call that ends with an error: an answer, where its server did not give one and the client was told what to take for it.
+ * @param sleep given where the call's time is up: `onLostWrite` is waited for a moment only
+ */
+export async function unansweredCall<T>(
+  options: OperateOptions,
+  call: Call<T>,
+  error: unknown,
+  sleep?: (ms: number) => Promise<void>,
+): Promise<T> {
   if (!isRingshiftError(error) || !UNANSWERED.has(error.code) || error.node === undefined) throw error;
-  if (call.write) await options.onLostWrite?.(error.node, call.wire);
+  if (call.write && options.onLostWrite !== undefined) {
+    const told = options.onLostWrite(error.node, call.wire);
+    await (sleep === undefined ? told : Promise.race([told, sleep(TELL_MS)]));
+  }
   if (call.write || options.onNodeDown !== "miss" || call.strict) throw error;
   if (call.counts && !call.abandoned) options.onAway?.(call.key);
   return undefined as T;

@@ -57,7 +57,7 @@ export class Reader {
     const core = this.#core;
     const call: Call<Versioned<T> | undefined> = core.call(key, false, true, async (route) => {
       const found = await read(core.session, route, "v f c");
-      core.sawRead(key, found !== undefined);
+      if (!call.abandoned) core.sawRead(key, found !== undefined); // else it counts as what was answered
       if (found === undefined) return undefined;
       const { reply, exchanged } = found;
       const incarnation = exchanged.fence?.incarnation ?? "";
@@ -105,7 +105,7 @@ export class Reader {
     const core = this.#core;
     const found = await read(core.session, route, "v f c", undefined, seen);
     const value = found && (core.read(found.reply, call.key, route.node.name) as T);
-    core.sawRead(call.key, found !== undefined);
+    if (!call.abandoned) core.sawRead(call.key, found !== undefined);
     return value;
   }
 }

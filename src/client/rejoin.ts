@@ -6,7 +6,7 @@
  *   down or suspect ─► probe answers ─► repair: delete the listed keys there, take them off ─► serves again
  *
  * Every client repairs before the server serves *it*; deleting a key twice costs no more than a value. While Redis does not answer nobody
- * can know the list, so a server that was down stays so; the keys of this process' own failed writes are kept here then, too.
+ * can know the list, so a server that was down stays so; the keys of this process' own failed writes are kept here until Redis has them.
  */
 import { isRingshiftError, RingshiftError } from "../errors.ts";
 import { metaDelete } from "../memcached/commands.ts";
@@ -71,24 +71,24 @@ export class Rejoin {
     await batch.listed;
   }
 
+  /** From the first moment on this process keeps the server out, and knows the keys itself until Redis has them. */
   async #list(nodes: readonly Endpoint[], name: string, keys: ReadonlySet<string>): Promise<void> {
-    try {
-      await this.#dirty!.add(name, [...keys]);
-    } catch (error) {
-      if (!isRingshiftError(error)) throw error;
-      this.#keep(name, keys);
+    const own = this.#own.get(name) ?? { keys: new Map<string, number>(), beyond: undefined };
+    this.#own.set(name, own);
+    const kept = new Map<string, number>();
+    for (const key of keys) {
+      if (own.keys.size >= MAX_OWN_KEYS && !own.keys.has(key)) continue;
+      kept.set(key, ++this.#losses);
+      own.keys.set(key, this.#losses);
     }
     const node = nodes.find((one) => one.name === name);
     if (node !== undefined) this.#suspect(node);
-  }
-
-  #keep(name: string, keys: ReadonlySet<string>): void {
-    const own = this.#own.get(name) ?? { keys: new Map<string, number>(), beyond: undefined };
-    this.#own.set(name, own);
-    for (const key of keys) {
-      const loss = ++this.#losses;
-      if (own.keys.size < MAX_OWN_KEYS || own.keys.has(key)) own.keys.set(key, loss);
-      else own.beyond = loss;
+    try {
+      await this.#dirty!.add(name, [...keys]);
+      forget(own, kept);
+    } catch (error) {
+      if (!isRingshiftError(error)) throw error;
+      if (kept.size < keys.size) own.beyond = ++this.#losses;
     }
   }
 
@@ -134,7 +134,7 @@ export class Rejoin {
       );
     }
     if (own === undefined) return;
-    for (const [key, loss] of lost) if (own.keys.get(key) === loss) own.keys.delete(key);
+    forget(own, lost);
     if (own.beyond === beyond) own.beyond = undefined;
   }
 
@@ -146,6 +146,11 @@ export class Rejoin {
     const reach = { namespace: this.#namespace, transport };
     for await (const keys of ourKeys(reach, node, MAX_EXCHANGE_COMMANDS * 16)) await deleteKeys(exchange, keys);
   }
+}
+
+/** Of these keys, those that have not been lost again since. */
+function forget(own: Own, lost: Iterable<readonly [string, number]>): void {
+  for (const [key, loss] of lost) if (own.keys.get(key) === loss) own.keys.delete(key);
 }
 
 async function deleteKeys(exchange: FirstWords, keys: readonly string[]): Promise<void> {

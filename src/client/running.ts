@@ -4,8 +4,8 @@
  *   join ─► it ends ─┬─ sure ────────────────────────────────► its value
  *                    └─ else: what began after the caller called, or what the caller begins ─► its value
  *
- * *Sure* is a value that was read, and one that was loaded and stored on its lease, since nothing has happened to the key in between then. What
- * was not stored may be older than a write that was acknowledged before the caller called. This process' own writes do not leave that to be
+ * *Sure* is a value that was read, and one that was loaded and stored on its lease, since nothing has happened to the key in between then; and one
+ * that was loaded because the server is away, where nobody can know better. What else was not stored may be older than a write that was acknowledged before the caller called. This process' own writes do not leave that to be
  * found out: they make what is under way forgotten, so that nobody who calls after them joins it.
  */
 import type { Core } from "./core.ts";

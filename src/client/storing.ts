@@ -142,6 +142,7 @@ class Listing extends Sent<true> {
       this.#goOn(() => Promise.reject(error));
     } else if (session.redisFailed(this.#askedAt)) {
       this.call.begun = true; // it is sent now, and its server marked
+      this.call.node = this.route.node.name;
       this.#goOn(() => this.call.attempt(this.route));
     } else {
       this.#goOn(() => Promise.reject(new Retry(error)));

@@ -42,6 +42,8 @@ interface Entry {
 export class LinkPool implements Transport {
   readonly #options: LinkPoolOptions;
   readonly #entries = new Map<string, Entry>();
+  /** Links that are closing. */
+  readonly #leaving = new Set<NodeLink>();
   /** Closes of retired links under way. */
   readonly #retired = new Set<Promise<void>>();
   #closing: Promise<void> | undefined;
@@ -120,6 +122,7 @@ export class LinkPool implements Transport {
   expire(nowMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const { link } of this.#entries.values()) earliest = Math.min(earliest, link.expire(nowMs));
+    for (const link of this.#leaving) earliest = Math.min(earliest, link.expire(nowMs));
     return earliest;
   }
 
@@ -147,6 +150,7 @@ export class LinkPool implements Transport {
     this.#closing ??= (async () => {
       const entries = [...this.#entries.values()];
       this.#entries.clear();
+      for (const entry of entries) this.#leaving.add(entry.link);
       for (const entry of entries) clearTimeout(entry.retiring);
       await Promise.all([...entries.map((entry) => entry.link.close()), ...this.#retired]);
     })();
@@ -173,7 +177,9 @@ export class LinkPool implements Transport {
 
   #retire(key: string, entry: Entry): void {
     this.#entries.delete(key);
+    this.#leaving.add(entry.link);
     const closed = entry.link.close().then(() => {
+      this.#leaving.delete(entry.link);
       this.#retired.delete(closed);
     });
     this.#retired.add(closed);

@@ -13,7 +13,6 @@ import { nodeRingOf, ringNode } from "./node-ring.ts";
 /** Keys that this process has seen arrive at their new owner, at most; the rest cost a look at both servers again. */
 const MAX_KNOWN_MOVED = 200_000;
 
-/** Where one key's commands go under one view. */
 /** Whose attempt it is. */
 export interface Caller {
   /** Something of the write may have been sent. */
@@ -24,6 +23,7 @@ export interface Caller {
   abandoned?: boolean;
 }
 
+/** Where one key's commands go under one view. */
 export interface Route {
   readonly view: View;
   /** The key as it goes over the wire, latin1 text. */
