@@ -67,7 +67,7 @@ export async function raiseDestinations(session: Session, view: View): Promise<v
     while (!(await raised(session, node, document.fences[node.name]!))) {
       if ((await session.look()).document.id !== document.id) throw new ViewEnded();
       if (session.clock.now() > deadline) {
-        const what = `${node.name} takes over from a dead server but does not answer: see ringshift status, then run the command again.`;
+        const what = `${node.name} takes over from a dead server but does not answer: start a memcached there (empty, should it be gone for good), then run the command again. See ringshift status.`;
         throw new RingshiftError("NODE_DOWN", what, { node: node.name });
       }
       await session.clock.sleep(POLL_MS);

@@ -8,6 +8,7 @@
  * Both ways are gone to their end, whether there is room or not: what a server cannot store is dropped, as Memcached drops it, and counted. Who
  * aborts wants the old ring; a refusal would leave him in between.
  */
+import { isDeepStrictEqual } from "node:util";
 import { RingshiftError } from "../errors.ts";
 import { abort } from "../protocol/arm.ts";
 import type { Session } from "../protocol/session.ts";
@@ -65,10 +66,12 @@ async function wish(store: OperatorStore, document: TopologyDocument): Promise<A
     );
   }
   const way = operation!.command === ABORT_COMMAND ? 1 : 0; // on its way back, the migration forward has ended
-  if (standing?.migrations === migrations - way) return standing;
+  const stands = standing?.migrations === migrations - way;
+  if (stands && (way === 1 || standing.operation === operation!.id)) return standing; // a change that gave up a server has another id since
   if (way === 1) return undefined; // Redis may also remember the wish of an earlier abort
   const back = previousNodes!.filter((node) => !isDead(document, node.name));
   if (back.length === 0) throw noWayBack();
+  if (isDeepStrictEqual(back, document.nodes)) throw nothingToReverse();
   const abort = { operation: operation!.id, back, migrations };
   await store.writeControl({ operation: operation!.id, paused: false, abort });
   return abort;
@@ -129,6 +132,14 @@ async function wayOf(
   throw new RingshiftError(
     "MIGRATION_STOPPED",
     `The change to abort has ended, and another one (${command}) has come after it, so nothing was taken back: see ringshift status.`,
+  );
+}
+
+/** `remove-node --dead` in D: what it takes out is gone for good. */
+function nothingToReverse(): RingshiftError {
+  return new RingshiftError(
+    "INVALID_OPTION",
+    "The change under way takes out dead servers alone, so there is nothing to go back to: ringshift migration resume carries it through.",
   );
 }
 

@@ -24,7 +24,7 @@ export interface InitOptions extends PrepareOptions {
 }
 
 /**
- * All servers are checked, and emptied if asked, before the first one is planted: a refusal by one leaves the others as they were.
+ * All servers are checked before the first one is planted, or emptied if asked: a refusal by one leaves the others as they were.
  * @throws RingshiftError ALREADY_INITIALISED, REDIS_EVICTS, NODE_EXISTS, NODE_NOT_EMPTY and what a server can be refused for; nothing is published then
  */
 export async function initialise(
@@ -52,9 +52,11 @@ export async function initialise(
   for (const [i, node] of document.nodes.entries()) {
     const fence = (await standingFence(transport, namespace, node))?.number;
     if (fence !== undefined && fence > 0 && !options.flush) throw lostTopology(namespace, node);
-    await requireEmpty(namespace, node, probes[i]!, { ...options, beforeFlush }, transport);
+    if (!options.flush) await requireEmpty(namespace, node, probes[i]!, options, transport);
   }
-  for (const node of document.nodes) {
+  for (const [i, node] of document.nodes.entries()) {
+    // what a flush takes with it is planted again at once: another init may have planted it
+    if (options.flush) await requireEmpty(namespace, node, probes[i]!, { ...options, beforeFlush }, transport);
     const planted = await plantFirst(transport, namespace, node, 0, options.adopt === true, systemClock);
     if (planted > 0) throw lostTopology(namespace, node);
   }

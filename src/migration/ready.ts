@@ -40,7 +40,8 @@ export async function awaitSettled(session: Session, report: OnProgress): Promis
     await awaitConfirmed(session, report);
     await settle(session, () => report({ step: "settling" }));
     const view = await session.look();
-    if (view.confirmed) return view;
+    const { phase, settling } = view.document;
+    if (view.confirmed && !(phase === "S" && settling)) return view; // `settle` may have met one that was not confirmed yet
   }
 }
 

@@ -48,9 +48,12 @@ export async function arm(session: Session, view: View, overdue = false): Promis
   if (document.phase !== "F" || !view.confirmed) return "elsewhere";
   const refenced = refencedBy(view);
   const nodes = refenced.length > 0 ? refenced : involved(view);
-  const outcomes = await Promise.all(nodes.map((node) => raisePatiently(session, document, node)));
-  if (outcomes.includes("elsewhere")) return "elsewhere";
-  if (outcomes.includes("silent")) return abort(session, view);
+  const deadline = session.clock.now() + SERVER_PATIENCE_MS;
+  for (const step of [answers, raiseFence]) {
+    const outcomes = await Promise.all(nodes.map((node) => patiently(session, document, node, step, deadline)));
+    if (outcomes.includes("elsewhere")) return "elsewhere";
+    if (outcomes.includes("silent")) return abort(session, view);
+  }
   if (refenced.length > 0) {
     return publish(session, view, successor(document, document.runId, { phase: "S", settling: true }), "armed");
   }
@@ -63,11 +66,27 @@ export async function arm(session: Session, view: View, overdue = false): Promis
   return publish(session, view, successor(document, document.runId, { phase: "D" }), "armed");
 }
 
-/** All servers at once, so that each has the whole of SERVER_PATIENCE_MS, and all together no more. @throws RingshiftError REDIS_UNREACHABLE */
-async function raisePatiently(session: Session, document: TopologyDocument, node: NodeRecord) {
-  const deadline = session.clock.now() + SERVER_PATIENCE_MS;
+type Step = (session: Session, node: NodeRecord, number: number) => Promise<boolean>;
+
+/**
+ * Before any fence is raised: behind a raised one reads of moving keys do not count until D is published, so a server that is silent must not be
+ * waited for with the fences of others raised. @throws ExchangeError
+ */
+async function answers({ transport, namespace }: Session, node: NodeRecord): Promise<boolean> {
+  await transport.exchange(node, [metaGet(namespace.fenceKey, "v")]);
+  return true;
+}
+
+/** All servers take a step at once, so that each has the whole of SERVER_PATIENCE_MS, and all together no more. @throws RingshiftError REDIS_UNREACHABLE */
+async function patiently(
+  session: Session,
+  document: TopologyDocument,
+  node: NodeRecord,
+  step: Step,
+  deadline: number,
+): Promise<"done" | "silent" | "elsewhere"> {
   for (;;) {
-    if (await raiseFence(session, node, document.fences[node.name]!).catch(unreachable)) return "raised";
+    if (await step(session, node, document.fences[node.name]!).catch(unreachable)) return "done";
     if (session.clock.now() > deadline) return "silent";
     await session.clock.sleep(POLL_MS);
     if ((await session.look()).document.id !== document.id) return "elsewhere";

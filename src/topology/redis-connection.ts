@@ -119,7 +119,7 @@ export class RedisConnection {
     const why = error instanceof Error ? error.message || error.name : String(error);
     const what =
       error instanceof ReplyError
-        ? `refuses a command (${why}): ${isSelect(error) ? LOST_DATABASE : helpFor(why)}`
+        ? `refuses a command (${why}): ${isSelect(error) && NEVER.test(why) ? LOST_DATABASE : helpFor(why)}`
         : `does not answer (${why}): is it running?`;
     return new RingshiftError("REDIS_UNREACHABLE", `${at} ${what} ${ANOTHER}`, { cause });
   }

@@ -35,6 +35,21 @@ describe.each(["libketama", "libmemcached"] as const)("in the ring of %s", (comp
     expect((await b.client.getMulti(b.expected.keys())).size).toBe(0);
   });
 
+  test("remove-node --dead cannot be taken back from D, and says so; run again it ends", async () => {
+    const b = await compatBench(compat, [1, 2, 3]);
+    await b.fill(1_000);
+    const dead = b.servers[0]!;
+    const lost = new Set(b.keysOn(dead.address));
+    await dead.kill();
+    const change: Change = { kind: "remove-node", names: [dead.address], dead: true };
+    await expect(b.admin.apply(change, { onProgress: dieAt("copying") })).rejects.toThrow(Died);
+    await until(() => b.client.topology().phase === "D");
+    const refused = { code: "INVALID_OPTION", message: expect.stringContaining("nothing to go back to") };
+    await expect(b.admin.abort()).rejects.toMatchObject(refused);
+    await b.admin.apply(change);
+    expect(await harmed(b, lost)).toEqual([]);
+  });
+
   test("a destination is not abandoned: started again, empty, it lets the change go on", async () => {
     const b = await compatBench(compat, [1, 2, 3]);
     await b.fill(2_000);

@@ -87,3 +87,24 @@ test("of two init --flush at once the later one does not flush the cluster that 
   await expect(later).rejects.toMatchObject({ code: "ALREADY_INITIALISED" });
   expect((await bench.own(await createClient(where)).getMulti(KEYS)).size).toBe(KEYS.length);
 });
+
+test("of two init --flush at once the one that is refused leaves every server with a fence", async () => {
+  const cluster = bench.cluster(3);
+  const where = { redis: cluster.redisUrl, namespace: cluster.names.name };
+  const nodes = cluster.servers.map((address) => ({ address }));
+  const store = cluster.store();
+  const pool = bench.own(new LinkPool({ fenceKey: cluster.names.fenceKey }));
+  const read = store.read.bind(store);
+  let looks = 0;
+  store.read = async () => {
+    const seen = await read();
+    if (++looks === 2) await initCluster(nodes, { ...where, flush: true }); // behind the look that allows the first flush
+    return seen;
+  };
+  const later = initialise(store, pool, cluster.names, nodes, { flush: true });
+  await expect(later).rejects.toMatchObject({ code: "ALREADY_INITIALISED" });
+  for (const server of cluster.servers) {
+    const { status } = await bench.ask(server, metaGet(cluster.names.fenceKey, "v"));
+    expect(status).toBe("VA");
+  }
+});
