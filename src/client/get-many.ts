@@ -15,8 +15,8 @@ import type { NodeLink } from "../memcached/link-options.ts";
 import { type ExchangeError, MAX_EXCHANGE_COMMANDS } from "../memcached/transport.ts";
 import type { Route, View } from "../protocol/view.ts";
 import type { Core } from "./core.ts";
-import { UNDECIDED } from "./direct.ts";
 import type { Reader } from "./reading.ts";
+import { UNDECIDED } from "./sent.ts";
 
 /** The values in the order of the keys, undefined for misses and failures; failures by key. */
 export interface Many<T> {

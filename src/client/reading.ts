@@ -7,8 +7,8 @@ import { read } from "../protocol/read.ts";
 import type { Route } from "../protocol/view.ts";
 import { abortable } from "./bound.ts";
 import type { Core } from "./core.ts";
-import { type Answer, UNDECIDED } from "./direct.ts";
 import type { Call } from "./operate.ts";
+import { type Answer, UNDECIDED } from "./sent.ts";
 import type { CallOptions, CasToken, ItemMeta, Versioned } from "./types.ts";
 
 const NO_OPTIONS: CallOptions = {};

@@ -19,8 +19,8 @@ import { blockOf, type Item } from "../protocol/store.ts";
 import type { Route } from "../protocol/view.ts";
 import { late } from "./bound.ts";
 import type { Core } from "./core.ts";
-import { promiseOf, Sent } from "./direct.ts";
 import type { Call } from "./operate.ts";
+import { promiseOf, Sent } from "./sent.ts";
 
 export class Storing {
   readonly #core: Core;

@@ -11,11 +11,11 @@ import type { Route } from "../protocol/view.ts";
 import { abortable } from "./bound.ts";
 import { encode } from "./codec.ts";
 import type { Core } from "./core.ts";
-import { UNDECIDED } from "./direct.ts";
 import { extendCompressed, extendInPlace } from "./extend-compressed.ts";
 import type { Call } from "./operate.ts";
 import type { Reader } from "./reading.ts";
 import type { Running } from "./running.ts";
+import { UNDECIDED } from "./sent.ts";
 import { Storing } from "./storing.ts";
 import type { CallOptions, CasToken, CountOptions, WriteOptions } from "./types.ts";
 
